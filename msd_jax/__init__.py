@@ -1,0 +1,10 @@
+"""Genre classifiers for the Million Song Dataset: pure functions on arrays.
+
+A song goes one way through the modules; each knows only what stands left of it:
+
+    dataset, synthetic -> snippets -> lstm -> models, pooling -> losses, objective
+        -> train -> sweep -> checkpoints
+
+Axes, everywhere: N songs, B batch, T segments, F features, M members, H hidden, K genres, R trials,
+E epochs.
+"""

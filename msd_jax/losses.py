@@ -1,0 +1,85 @@
+"""The terms of the training error, unreduced: means and weights are taken in `objective.py`."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+
+def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Softmax cross-entropy of each song, in nats.
+
+    Args:
+      logits: [..., K].
+      labels: [...], integers in 0..K-1 (checked where data is loaded, not here).
+
+    Returns:
+      [...], -log softmax(logits)[label].
+    """
+    chex.assert_equal_shape_prefix([logits, labels], labels.ndim)
+    chex.assert_rank(logits, labels.ndim + 1)
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+
+
+def binary_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Cross-entropy of K yes-no questions, "is it genre k?", in nats.
+
+    The report gives each genre a two-way softmax; a sigmoid of the difference of its two logits is
+    the same function with half the parameters.
+
+    Args:
+      logits: [..., K].
+      labels: [...], integers in 0..K-1.
+
+    Returns:
+      [..., K], one value per genre.
+    """
+    chex.assert_rank(logits, labels.ndim + 1)
+    answers = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+    return optax.sigmoid_binary_cross_entropy(logits, answers)
+
+
+def squared_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
+    """Squared differences, element by element.
+
+    Args:
+      predictions: [...].
+      targets: [...], of the same shape; another shape raises.
+
+    Returns:
+      [...].
+    """
+    return optax.squared_error(predictions, targets)
+
+
+def l2_penalty(weights: chex.ArrayTree) -> jax.Array:
+    """Half the sum of squares over every leaf of `weights`, as the report's lambda multiplies it.
+
+    Args:
+      weights: a tree of arrays; the caller leaves the biases out.
+
+    Returns:
+      [], 0 for an empty tree.
+    """
+    leaves = jax.tree.leaves(weights)
+    return 0.5 * sum((jnp.sum(jnp.square(leaf)) for leaf in leaves), start=jnp.zeros(()))
+
+
+def norm_stabilizer(hidden_states: jax.Array) -> jax.Array:
+    """How much the length of the hidden state changes from one segment to the next.
+
+        1/T sum_{t=2..T} (|h_t| - |h_{t-1}|)^2
+
+    The penalty of Krueger and Memisevic, "Regularizing RNNs by stabilizing activations" (ICLR
+    2016), which the report calls activation stabilisation, without its beta. The zero state before
+    the first segment is not part of the sum, and T divides, not T - 1, as in the report's code.
+
+    Args:
+      hidden_states: [T, ..., H], time first.
+
+    Returns:
+      [...]; 0 where T is 1. Its gradient is finite at hidden states of zeros.
+    """
+    norms = optax.safe_norm(hidden_states, 0.0, axis=-1)
+    steps = jnp.diff(norms, axis=0)
+    return jnp.sum(jnp.square(steps), axis=0) / hidden_states.shape[0]

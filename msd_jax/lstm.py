@@ -1,0 +1,158 @@
+"""One LSTM layer as pure functions: a step, and two ways to unroll it over a song.
+
+The cell is the "basic" LSTM of Hochreiter and Schmidhuber (1997) with the forget gate of Gers,
+Schmidhuber and Cummins (2000). Gates i, j, f, o stand in this order along the last axis of the
+kernel; one product serves all four:
+
+    i, j, f, o = [x_t, h_{t-1}] kernel + bias
+    c_t = sigmoid(f + 1) c_{t-1} + sigmoid(i) tanh(j)
+    h_t = sigmoid(o) tanh(c_t)
+
+The forget bias of 1 is a constant, as in the report's code, so that a penalty or an initial value
+never touches it (Jozefowicz, Zaremba and Sutskever, 2015, on why it is 1).
+
+`unroll` is the layer that trains: its backward pass is written out, so that the kernel's gradient
+is one large product after the scan. `unroll_plain` leaves the same to JAX's own differentiation,
+which adds to the kernel's gradient at every segment; it is what `unroll` is tested against.
+"""
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+FORGET_BIAS = 1.0
+
+
+class LSTMParams(NamedTuple):
+    """kernel [F + H, 4H], rows input first, then hidden; bias [4H]."""
+
+    kernel: jax.Array
+    bias: jax.Array
+
+
+class LSTMState(NamedTuple):
+    """cell [B, H] (c_t) and hidden [B, H] (h_t)."""
+
+    cell: jax.Array
+    hidden: jax.Array
+
+
+class _Gates(NamedTuple):
+    """The gates after their nonlinearities, [B, H] each, and tanh(c_t)."""
+
+    input: jax.Array
+    candidate: jax.Array
+    forget: jax.Array
+    output: jax.Array
+    tanh_cell: jax.Array
+
+
+def init(key: jax.Array, num_features: int, num_hidden: int) -> LSTMParams:
+    """Glorot-uniform kernel [F + H, 4H] and zero bias [4H]."""
+    shape = (num_features + num_hidden, 4 * num_hidden)
+    return LSTMParams(jax.nn.initializers.glorot_uniform()(key, shape), jnp.zeros(shape[1]))
+
+
+def zero_state(params: LSTMParams, num_songs: int) -> LSTMState:
+    """The state before the first segment: zeros [B, H]."""
+    zeros = jnp.zeros((num_songs, params.bias.shape[-1] // 4), params.bias.dtype)
+    return LSTMState(cell=zeros, hidden=zeros)
+
+
+def _step(params: LSTMParams, state: LSTMState, inputs: jax.Array) -> tuple[LSTMState, _Gates]:
+    joint = jnp.concatenate([inputs, state.hidden], axis=-1)
+    i, j, f, o = jnp.split(joint @ params.kernel + params.bias[None], 4, axis=-1)
+    i, f, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f + FORGET_BIAS), jax.nn.sigmoid(o)
+    j = jnp.tanh(j)
+    cell = f * state.cell + i * j
+    tanh_cell = jnp.tanh(cell)
+    return LSTMState(cell=cell, hidden=o * tanh_cell), _Gates(i, j, f, o, tanh_cell)
+
+
+def step(params: LSTMParams, state: LSTMState, inputs: jax.Array) -> LSTMState:
+    """One segment: inputs [B, F] take the state to the next."""
+    return _step(params, state, inputs)[0]
+
+
+def unroll_plain(params: LSTMParams, inputs: jax.Array, state: LSTMState) -> jax.Array:
+    """Hidden states of every segment, differentiated by JAX: the oracle of `unroll`.
+
+    Args:
+      params: of the layer.
+      inputs: [T, B, F], time first.
+      state: before the first segment.
+
+    Returns:
+      [T, B, H].
+    """
+
+    def advance(state: LSTMState, segment: jax.Array) -> tuple[LSTMState, jax.Array]:
+        state = step(params, state, segment)
+        return state, state.hidden
+
+    return jax.lax.scan(advance, state, inputs)[1]
+
+
+@jax.custom_vjp
+def _unroll(params: LSTMParams, inputs: jax.Array, state: LSTMState) -> jax.Array:
+    return unroll_plain(params, inputs, state)
+
+
+def _unroll_forward(params: LSTMParams, inputs: jax.Array, state: LSTMState) -> tuple:
+    def advance(state: LSTMState, segment: jax.Array) -> tuple[LSTMState, tuple[LSTMState, _Gates]]:
+        new_state, gates = _step(params, state, segment)
+        return new_state, (new_state, gates)
+
+    _, (states, gates) = jax.lax.scan(advance, state, inputs)
+    return states.hidden, (params, inputs, state, states, gates)
+
+
+def _unroll_backward(saved: tuple, hidden_cotangents: jax.Array) -> tuple:
+    params, inputs, first, states, gates = saved
+    num_features = inputs.shape[-1]
+    hidden_kernel = params.kernel[num_features:]
+    previous = jax.tree.map(lambda x0, x: jnp.concatenate([x0[None], x[:-1]]), first, states)
+
+    def retreat(cotangent: LSTMState, segment: tuple) -> tuple[LSTMState, jax.Array]:
+        gates, previous_cell, from_above = segment
+        i, j, f, o, tanh_cell = gates
+        d_hidden = cotangent.hidden + from_above
+        d_cell = cotangent.cell + d_hidden * o * (1 - tanh_cell * tanh_cell)
+        d_gates = jnp.concatenate(
+            [
+                d_cell * j * i * (1 - i),
+                d_cell * i * (1 - j * j),
+                d_cell * previous_cell * f * (1 - f),
+                d_hidden * tanh_cell * o * (1 - o),
+            ],
+            axis=-1,
+        )
+        return LSTMState(cell=d_cell * f, hidden=d_gates @ hidden_kernel.T), d_gates
+
+    zeros = jax.tree.map(jnp.zeros_like, first)
+    segments = (gates, previous.cell, hidden_cotangents)
+    d_first, d_gates = jax.lax.scan(retreat, zeros, segments, reverse=True)
+    joint = jnp.concatenate([inputs, previous.hidden], axis=-1)
+    d_kernel = jnp.tensordot(joint, d_gates, axes=((0, 1), (0, 1)))
+    d_inputs = d_gates @ params.kernel[:num_features].T
+    return LSTMParams(d_kernel, jnp.sum(d_gates, axis=(0, 1))), d_inputs, d_first
+
+
+_unroll.defvjp(_unroll_forward, _unroll_backward)
+
+
+def unroll(params: LSTMParams, inputs: jax.Array, state: LSTMState | None = None) -> jax.Array:
+    """Hidden states of every segment.
+
+    Args:
+      params: of the layer.
+      inputs: [T, B, F], time first.
+      state: before the first segment; zeros if not given.
+
+    Returns:
+      [T, B, H]. Every h_t may carry a gradient, not only the last.
+    """
+    chex.assert_rank(inputs, 3)
+    return _unroll(params, inputs, zero_state(params, inputs.shape[1]) if state is None else state)

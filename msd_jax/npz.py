@@ -1,0 +1,105 @@
+"""npz files from elsewhere: headers first, then data, never a pickle."""
+
+import math
+import os
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from msd_jax.errors import InputError
+
+
+def machine_memory() -> int:
+    """Bytes of physical memory, or of the container's limit where that is lower."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    try:
+        return min(memory, int(limit.read_text()))
+    except (OSError, ValueError):  # no such file, or "max"
+        return memory
+
+
+def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = npy_format.read_magic(file)
+    if version == (1, 0):
+        return npy_format.read_array_header_1_0(file)
+    return npy_format.read_array_header_2_0(file)
+
+
+def _declared_bytes(archive: zipfile.ZipFile, key: str, path: Path) -> int:
+    """The size that a member's header declares; refuses pickles and headers that lie."""
+    info = archive.getinfo(f"{key}.npy")
+    with archive.open(info) as file:
+        shape, _, dtype = _read_header(file)
+        header_bytes = file.tell()
+    if dtype.hasobject:
+        raise InputError(
+            f"{path}: {key} is a pickled object, which is never opened: save plain arrays"
+        )
+    size = math.prod(shape) * dtype.itemsize
+    if header_bytes + size != info.file_size:
+        raise InputError(
+            f"{path}: {key} declares {size:,} bytes and holds {info.file_size - header_bytes:,}: "
+            "the file is damaged, make it anew"
+        )
+    return size
+
+
+def read_npz(path: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
+    """Reads the named arrays of an npz file that nobody vouches for.
+
+    Args:
+      path: of the file.
+      keys: the arrays to read; others in the file are not touched.
+
+    Returns:
+      The arrays by name.
+
+    Raises:
+      InputError: no such file, no npz, a key missing, a pickled object, headers that declare more
+        than this machine's memory or anything else than the file holds, damaged data.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = set(archive.namelist())
+            missing = [key for key in keys if f"{key}.npy" not in members]
+            if missing:
+                found = (
+                    ", ".join(sorted(name.removesuffix(".npy") for name in members)) or "nothing"
+                )
+                raise InputError(f"{path}: no {' and no '.join(missing)} in it, only {found}")
+            declared = sum(_declared_bytes(archive, key, path) for key in keys)
+            if declared > machine_memory():
+                raise InputError(
+                    f"{path}: declares {declared:,} bytes, more than this machine's memory of "
+                    f"{machine_memory():,}: the file is damaged, or needs a larger machine"
+                )
+            return {key: _read_array(archive, key) for key in keys}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file: check dataset and data_dir") from None
+    except InputError:
+        raise
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+        RuntimeError,
+        SyntaxError,
+        MemoryError,
+        OverflowError,
+    ) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: not a readable npz file ({reason}): make it anew") from error
+
+
+def _read_array(archive: zipfile.ZipFile, key: str) -> np.ndarray:
+    with archive.open(f"{key}.npy") as file:
+        return npy_format.read_array(file, allow_pickle=False)

@@ -1,0 +1,1 @@
+"""The tests of msd_jax: one file a module, and the whole programs."""

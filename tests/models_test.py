@@ -1,0 +1,193 @@
+"""The models: what they share, what their members may see, and how they start."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from msd_jax import models
+from msd_jax.config import Config
+from msd_jax.hyperparams import Hyperparams
+from msd_jax.models import EnsembleParams, make_model, num_params, weights
+from msd_jax.objective import objective, predictions
+from msd_jax.snippets import snippets
+
+T, F, K, B = 8, 3, 4, 5
+KEY = jax.random.key(0)
+HPARAMS = Hyperparams(learning_rate=1e-3, l2=0.01, beta=2.0, alpha=0.5)
+
+
+def config(model: str, **fields) -> Config:
+    return Config(T, F, K, model=model, num_hidden=6, **fields)
+
+
+def songs() -> tuple[jax.Array, jax.Array]:
+    return jax.random.normal(jax.random.key(1), (B, T, F)), jnp.arange(B) % K
+
+
+def make(**fields) -> models.Model:
+    """A model whose functions are compiled, which takes less time here than each operation."""
+    model = make_model(config(**fields))
+    return models.Model(jax.jit(model.init), jax.jit(model.apply))
+
+
+def evaluate(model: models.Model, params: models.Params, hparams: Hyperparams = HPARAMS, data=None):
+    """The objective's loss and report, and the gradient of what a step differentiates."""
+    inputs, labels = data or songs()
+
+    @jax.jit
+    def value_and_grad(params, hparams):
+        value = lambda p: objective(model, p, hparams, inputs, labels)  # noqa: E731
+        return jax.value_and_grad(value, has_aux=True)(params)
+
+    (_, report), grads = value_and_grad(params, hparams)
+    return report, grads
+
+
+def test_snippets_are_contiguous_and_in_order():
+    inputs = jnp.arange(2 * 6).reshape(2, 6, 1)
+    expected = [[[0, 1], [6, 7]], [[2, 3], [8, 9]], [[4, 5], [10, 11]]]
+    np.testing.assert_array_equal(snippets(inputs, 3)[..., 0], expected)
+    with pytest.raises(ValueError, match="6 segments do not divide into 4 snippets"):
+        snippets(inputs, 4)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        # mlp: TF x H + H, H x H + H, H x K + K with H = 6.
+        ({"model": "mlp"}, 24 * 6 + 6 + 6 * 6 + 6 + 6 * 4 + 4),
+        # LSTM: (F + H) x 4H + 4H = 240; output 28.
+        ({"model": "baseline"}, 240 + 28),
+        ({"model": "baseline", "head": "relu"}, 240 + 42 + 28),
+        ({"model": "multitask", "secondary": "autoencoder"}, 240 + 28 + 6 * 24 + 24),
+        ({"model": "multitask", "secondary": "binary"}, 240 + 28 + 28),
+        ({"model": "ensemble", "num_snippets": 2}, 2 * (240 + 28) + 2),
+    ],
+)
+def test_number_of_parameters_counted_on_paper(fields, expected):
+    assert num_params(make(**fields).init(KEY)) == expected
+
+
+def test_every_model_of_a_seed_starts_with_the_same_shared_layers():
+    baseline = make(model="baseline").init(KEY)
+    for fields in ({"model": "multitask"}, {"model": "multitask", "secondary": "binary"}):
+        params = make(**fields).init(KEY)
+        chex.assert_trees_all_equal((params.lstm, params.output), (baseline.lstm, baseline.output))
+    members = make(model="ensemble", num_snippets=2).init(KEY).members
+    chex.assert_trees_all_equal(jax.tree.map(lambda x: x[0], members), baseline)
+    assert not jnp.allclose(members.lstm.kernel[0], members.lstm.kernel[1])
+
+
+def test_dense_kernel_is_a_truncated_normal():
+    stddev = 2 / (300 + 100) ** 0.5
+    kernel = models.init_dense(KEY, 300, 100).kernel
+    assert 1.95 * stddev < jnp.abs(kernel).max() <= 2 * stddev
+    # A normal cut at two std keeps 0.8796 of its std (1 - 4 phi(2) / (2 Phi(2) - 1), its root).
+    np.testing.assert_allclose(jnp.std(kernel), 0.8796 * stddev, rtol=0.01)
+
+
+def test_vmapped_members_equal_a_loop():
+    model, single = make(model="ensemble", num_snippets=2), make(model="baseline")
+    params = model.init(KEY)
+    inputs, _ = songs()
+    outputs = model.apply(params, inputs)
+    for m, part in enumerate((inputs[:, :4], inputs[:, 4:])):
+        member = jax.tree.map(lambda x, m=m: x[m], params.members)
+        alone = single.apply(member, part)
+        np.testing.assert_allclose(outputs.logits[m], alone.logits, atol=1e-6)
+        np.testing.assert_allclose(outputs.hidden_states[m], alone.hidden_states, atol=1e-6)
+
+
+def test_a_member_ignores_the_other_snippets():
+    model = make(model="ensemble", num_snippets=2)
+    params, (inputs, _) = model.init(KEY), songs()
+    before, after = (model.apply(params, x).logits for x in (inputs, inputs.at[:, :4].add(1.0)))
+    np.testing.assert_array_equal(before[1], after[1])
+    assert (before[0] != after[0]).all()
+
+
+def test_a_members_gradient_is_that_of_its_own_error():
+    """Not of the pooled prediction, nor of m2's weights: as if it were trained alone."""
+    model, single = make(model="ensemble", num_snippets=2), make(model="baseline")
+    params, (inputs, labels) = model.init(KEY), songs()
+    _, grads = evaluate(model, params)
+    for m, part in enumerate((inputs[:, :4], inputs[:, 4:])):
+        member = jax.tree.map(lambda x, m=m: x[m], params.members)
+        _, alone = evaluate(single, member, data=(part, labels))
+        chex.assert_trees_all_close(
+            jax.tree.map(lambda x, m=m: x[m], grads.members), alone, atol=1e-6
+        )
+
+
+def test_m2_weights_learn_and_never_change_the_members():
+    model = make(model="ensemble", num_snippets=2)
+    params = model.init(KEY)
+    tilted = params._replace(pool_weights=jnp.array([1.0, -1.0]))
+    (_, grads), (_, tilted_grads) = evaluate(model, params), evaluate(model, tilted)
+    assert (grads.pool_weights != 0).all()
+    chex.assert_trees_all_equal(grads.members, tilted_grads.members)
+
+
+def test_one_snippet_is_the_baseline():
+    ensemble, baseline = (make(model=name) for name in ("ensemble", "baseline"))
+    params, alone = ensemble.init(KEY), baseline.init(KEY)
+    (one, grads), (other, alone_grads) = evaluate(ensemble, params), evaluate(baseline, alone)
+    np.testing.assert_allclose(one.loss, other.loss, rtol=1e-6)
+    chex.assert_trees_all_close(one.terms, other.terms, rtol=1e-6)
+    for rule in ("mean", "product", "weighted"):
+        np.testing.assert_allclose(one.predictions[rule], other.predictions["softmax"], atol=1e-6)
+    members = jax.tree.map(lambda x: x[0], grads.members)
+    chex.assert_trees_all_close(members, alone_grads, atol=1e-6)
+
+
+@pytest.mark.parametrize("secondary", ["autoencoder", "binary"])
+def test_alpha_zero_gives_the_baselines_gradient_on_what_they_share(secondary):
+    hparams = HPARAMS.replace(alpha=0.0)
+    multitask, baseline = (
+        make(model="multitask", secondary=secondary),
+        make(model="baseline"),
+    )
+    _, both = evaluate(multitask, multitask.init(KEY), hparams)
+    _, alone = evaluate(baseline, baseline.init(KEY), hparams)
+    chex.assert_trees_all_close((both.lstm, both.output), (alone.lstm, alone.output), atol=1e-7)
+    _, weighted = evaluate(multitask, multitask.init(KEY), HPARAMS)
+    assert not jnp.allclose(weighted.lstm.kernel, alone.lstm.kernel, atol=1e-6)
+
+
+@pytest.mark.parametrize("fields", [{"model": "multitask"}, {"model": "baseline", "head": "relu"}])
+def test_loss_is_the_weighted_sum_of_its_terms(fields):
+    model = make(**fields)
+    report, _ = evaluate(model, model.init(KEY))
+    coefficients = {"cross_entropy": 1, "l2_penalty": 0.01, "norm_stabilizer": 2, "secondary": 0.5}
+    expected = sum(coefficients[name] * float(term) for name, term in report.terms.items())
+    np.testing.assert_allclose(report.loss, expected, rtol=1e-6)
+    assert ("secondary" in report.terms) == (fields["model"] == "multitask")
+
+
+def test_l2_falls_on_kernels_alone():
+    params = make(model="baseline", head="relu").init(KEY)
+    shapes = sorted(w.shape for w in weights(params))
+    assert shapes == [(6, 4), (6, 6), (9, 24)]
+
+
+def test_autoencoder_error_is_the_mean_over_elements():
+    model = make(model="multitask")
+    params, (inputs, _) = model.init(KEY), songs()
+    outputs = model.apply(params, inputs)
+    report, _ = evaluate(model, params)
+    expected = np.mean((np.asarray(outputs.reconstruction).reshape(B, T, F) - inputs) ** 2)
+    np.testing.assert_allclose(report.terms["secondary"], expected, rtol=1e-6)
+
+
+def test_predictions_are_distributions():
+    for fields in ({"model": "mlp"}, {"model": "ensemble", "num_snippets": 4}):
+        model = make(**fields)
+        params = model.init(KEY)
+        rules = predictions(params, model.apply(params, songs()[0]))
+        assert set(rules) == (
+            {"mean", "product", "weighted"} if isinstance(params, EnsembleParams) else {"softmax"}
+        )
+        for log_probs in rules.values():
+            np.testing.assert_allclose(jnp.exp(log_probs).sum(-1), np.ones(B), rtol=1e-5)
