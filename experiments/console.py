@@ -1,0 +1,94 @@
+"""What a run says on screen: what it is about to do, how far it is, what came out."""
+
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+_VARYING = ("num_hidden", "num_snippets", "learning_rate", "l2", "beta", "alpha")
+_SECONDS_BETWEEN_LINES = 2.0
+
+
+def make_console() -> Console:
+    """Standard output; wide enough for a table where it is no terminal."""
+    console = Console(highlight=False, soft_wrap=True)
+    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=120)
+
+
+class EpochProgress:
+    """A bar with the time left on a terminal, else a plain line every few seconds.
+
+    It counts epochs of single trials.
+    """
+
+    def __init__(self, console: Console, total: int) -> None:
+        """`total` epochs lie ahead."""
+        self._console, self._total, self._done = console, total, 0
+        self._start, self._timed, self._last_line = time.monotonic(), 0, 0.0
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._task = self._bar.add_task("starting", total=total)
+
+    def __enter__(self) -> Self:
+        """Shows the bar."""
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leaves the bar as it is."""
+        self._bar.stop()
+
+    def advance(self, count: int, what: str | None = None) -> None:
+        """`count` more epochs are done; `what` says how they went, if they were trained now."""
+        self._done += count
+        self._bar.update(self._task, advance=count, description=what)
+        if what is None:
+            return
+        self._timed += count
+        now = time.monotonic()
+        due = now - self._last_line >= _SECONDS_BETWEEN_LINES or self._done >= self._total
+        if due and not self._console.is_terminal:
+            left = (now - self._start) / self._timed * (self._total - self._done)
+            self._console.print(f"{what}  ({self._done}/{self._total}, {left:.0f} s left)")
+            self._last_line = now
+
+
+def _number(x: Any) -> str:
+    return f"{x:g}" if isinstance(x, float) else str(x)
+
+
+def _percent(interval: dict[str, float | None] | None) -> str:
+    if interval is None:
+        return "-"
+    mean, low, high = (None if x is None else 100 * x for x in interval.values())
+    return f"{mean:.1f}" if low is None else f"{mean:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def closing_table(summary: dict[str, Any]) -> Table:
+    """One row a grid point: mean over seeds and 95% interval, in percent."""
+    points = summary["points"]
+    varying = [name for name in _VARYING if len({point[name] for point in points}) > 1]
+    any_diverged = any(point["num_diverged"] for point in points)
+    table = Table(title=f"{summary['model']} on {summary['dataset']}: accuracy in %, 95% interval")
+    for name in (*varying, "seeds", "peak valid", "test", *["diverged"][: int(any_diverged)]):
+        table.add_column(name, justify="right")
+    for point in points:
+        row = [_number(point[name]) for name in varying]
+        row += [str(point["num_seeds"]), _percent(point["peak_valid_accuracy"])]
+        row.append(_percent(point["test_accuracy"]))
+        table.add_row(*row, *[str(point["num_diverged"])][: int(any_diverged)])
+    return table

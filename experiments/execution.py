@@ -1,0 +1,158 @@
+"""A whole run: from settings to summary.json, with its words on screen."""
+
+import dataclasses
+import importlib.metadata
+import os
+import platform
+from datetime import datetime
+from pathlib import Path
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from experiments.command_line import EXIT_INTERRUPTED, fail
+from experiments.console import EpochProgress, closing_table, make_console
+from experiments.flags import Settings
+from experiments.interruption import Interruption
+from experiments.plan import Part, describe, make_plan
+from experiments.summary import summarise
+from experiments.training import Interrupted, Session, train_part
+from experiments.workdir import Line, Workdir, read_json, write_json
+from msd_jax import sweep
+from msd_jax.dataset import Dataset, fingerprint, load_dataset
+from msd_jax.models import num_params
+from msd_jax.synthetic import synthetic_dataset
+from msd_jax.train import TrainState, init_state
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+# Flags in which a run may differ from the one that it resumes.
+_FREE_FLAGS = ("workdir", "data_dir", "host_devices")
+
+
+def open_dataset(settings: Settings) -> Dataset:
+    """The synthetic songs, or the files that the settings name."""
+    if settings.dataset == "synthetic":
+        return synthetic_dataset()
+    return load_dataset(settings.dataset, Path(settings.data_dir))
+
+
+def default_workdir(settings: Settings) -> Path:
+    """A folder that is not there yet."""
+    stem = f"{settings.dataset}-{settings.model}-{datetime.now():%Y%m%d-%H%M%S}"
+    path, count = Path("runs") / stem, 2
+    while path.exists():
+        path, count = path.with_name(f"{stem}-{count}"), count + 1
+    return path
+
+
+def _identity(settings: Settings, dataset: Dataset) -> Line:
+    """What a run must share with the one that it resumes, as JSON has it."""
+    flags = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in dataclasses.asdict(settings).items()
+        if name not in _FREE_FLAGS
+    }
+    return {"flags": flags, "dataset_sha256": fingerprint(dataset)}
+
+
+def _circumstances(settings: Settings) -> Line:
+    """What else config.json tells of a run."""
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    device = jax.devices()[0]
+    return {
+        "free_flags": {name: getattr(settings, name) for name in _FREE_FLAGS},
+        "versions": {"python": platform.python_version(), **versions},
+        "device": {
+            "platform": device.platform,
+            "kind": device.device_kind,
+            "count": jax.device_count(),
+        },
+    }
+
+
+def _num_params(part: Part) -> int:
+    state = jax.eval_shape(lambda: init_state(part.config, jax.random.key(0)))
+    return num_params(state.params)
+
+
+def _announce(console: Console, settings: Settings, dataset: Dataset, plan: list[Part]) -> None:
+    num_test = f"{len(dataset.test.labels)} test" if dataset.test else "no labelled test"
+    console.print(
+        f"{settings.model} on {dataset.name}: {len(dataset.train.labels)} train, "
+        f"{len(dataset.valid.labels)} valid, {num_test} songs of {dataset.num_segments} x "
+        f"{dataset.num_features}, {dataset.num_genres} genres"
+    )
+    trials = sum(len(part.trials) for part in plan)
+    sizes = ", ".join(f"{_num_params(part):,}" for part in plan)
+    device = jax.devices()[0]
+    console.print(
+        f"{trials} trials ({settings.num_seeds} seeds a grid point), {sizes} parameters each, "
+        f"{settings.num_epochs} epochs, on {jax.device_count()} x {device.device_kind}"
+    )
+
+
+def _test_accuracies(
+    dataset: Dataset, session: Session, part: Part, states: TrainState
+) -> list[float | None]:
+    """At each trial's best parameters; None without a test set."""
+    size = len(part.trials)
+    if dataset.test is None:
+        return [None] * size
+    test = sweep.share(dataset.test, session.mesh)
+    metrics = sweep.make_test(part.config, session.mesh)(states.best_params, test)
+    return [float(str(x)) for x in np.asarray(metrics["accuracy"])[:size]]
+
+
+def _train_and_summarise(
+    settings: Settings, dataset: Dataset, plan: list[Part], workdir: Workdir, console: Console
+) -> Line:
+    mesh = sweep.make_mesh()
+    total = settings.num_epochs * sum(len(part.trials) for part in plan)
+    test_accuracies: list[float | None] = []
+    with Interruption() as interruption, EpochProgress(console, total) as progress:
+        train, valid = (sweep.share(songs, mesh) for songs in (dataset.train, dataset.valid))
+        session = Session(settings, mesh, train, valid, workdir, progress, interruption)
+        for index, part in enumerate(plan):
+            states = train_part(session, part, f"part-{index}")
+            test_accuracies += _test_accuracies(dataset, session, part, states)
+    about = {
+        "dataset": dataset.name,
+        "model": settings.model,
+        "num_train": len(dataset.train.labels),
+        "num_valid": len(dataset.valid.labels),
+        "num_test": len(dataset.test.labels) if dataset.test else 0,
+        "num_params": max(_num_params(part) for part in plan),
+    }
+    trials = [describe(settings, part.config, trial) for part in plan for trial in part.trials]
+    return summarise(about, trials, workdir.read_metrics(), test_accuracies)
+
+
+def execute(settings: Settings) -> None:
+    """Runs the settings to their end, or goes on with a run that stopped.
+
+    Raises:
+      InputError: for what the user can mend.
+    """
+    jax.config.update("jax_num_cpu_devices", settings.host_devices or len(os.sched_getaffinity(0)))
+    console = make_console()
+    dataset = open_dataset(settings)
+    plan = make_plan(settings, dataset)
+    path = Path(settings.workdir) if settings.workdir else default_workdir(settings)
+    identity = _identity(settings, dataset)
+    workdir = Workdir(path, {**identity, **_circumstances(settings)}, identity)
+    _announce(console, settings, dataset, plan)
+    if workdir.summary.exists():
+        console.print(f"{path} is finished: this is what it found")
+        console.print(closing_table(read_json(workdir.summary)))
+        return
+    console.print(f"{'going on in' if workdir.resumed else 'writing to'} {path}")
+    try:
+        summary = _train_and_summarise(settings, dataset, plan, workdir, console)
+    except Interrupted:
+        fail(
+            f"stopped by a signal; the same command with --workdir={path} goes on", EXIT_INTERRUPTED
+        )
+    write_json(workdir.summary, summary)
+    console.print(closing_table(summary))
+    console.print(f"{summary['songs_per_second']:.0f} songs a second; results in {workdir.summary}")

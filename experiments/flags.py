@@ -1,0 +1,227 @@
+"""The flags of a training run, and the settings read from them. Free of jax: --help is quick."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+
+from msd_jax.config import HEADS, MODELS, POOLINGS, SECONDARIES
+from msd_jax.errors import InputError
+
+
+class _NumberList(flags.ArgumentParser):
+    """A comma list of different numbers, each at least (or, if strict, above) zero or one."""
+
+    def __init__(self, number: type[int] | type[float], least: int, strict: bool = False) -> None:
+        self._number, self._least, self._strict = number, least, strict
+        self.syntactic_help = "a comma list of numbers"
+
+    def parse(self, argument: str | Sequence[float]) -> list[float]:
+        if not isinstance(argument, str):
+            return list(argument)
+        try:
+            numbers = [self._number(word) for word in argument.split(",")]
+        except ValueError:
+            kind = "whole numbers" if self._number is int else "numbers"
+            raise ValueError(f"give {kind} separated by commas") from None
+        if len(set(numbers)) < len(numbers):
+            raise ValueError("a value stands there twice")
+        for x in numbers:
+            if not math.isfinite(x) or x < self._least or (self._strict and x == self._least):
+                bound = "above" if self._strict else "at least"
+                raise ValueError(f"{x} is not allowed: it must be {bound} {self._least}")
+        return numbers
+
+
+def _floats(name: str, default: str | None, text: str, strict: bool = False) -> flags.FlagHolder:
+    serializer = flags.CsvListSerializer(",")
+    return flags.DEFINE(_NumberList(float, 0, strict), name, default, text, serializer=serializer)
+
+
+def _ints(name: str, default: str | None, text: str) -> flags.FlagHolder:
+    serializer = flags.CsvListSerializer(",")
+    return flags.DEFINE(_NumberList(int, 1), name, default, text, serializer=serializer)
+
+
+DATASET = flags.DEFINE_string(
+    "dataset",
+    "synthetic",
+    "synthetic (songs made up here), msd10 or msd25 (the course's files), or the stem S of "
+    "S-train.npz and S-valid.npz in --data_dir, with S-test-inputs.npz and S-test-targets.npz "
+    "where there is a test set. Report: msd10 and msd25.",
+)
+DATA_DIR = flags.DEFINE_string("data_dir", "data", "Folder of the data set's files.")
+MODEL = flags.DEFINE_enum(
+    "model",
+    "baseline",
+    MODELS,
+    "mlp: two hidden layers, no memory. baseline: one LSTM over the song. ensemble: one LSTM a "
+    "snippet of the song, pooled. multitask: the baseline with a secondary task. Report: all four.",
+)
+NUM_HIDDEN = _ints(
+    "num_hidden",
+    None,
+    "Units of the LSTM (of each member), or of each layer of the mlp; a list trains one program "
+    "each. By default 100, for the mlp 200. Report: 100 and 200.",
+)
+HEAD = flags.DEFINE_enum(
+    "head",
+    "linear",
+    HEADS,
+    "linear: last hidden state to logits, as the report's text has it. relu: a dense ReLU layer "
+    "between, as its code had.",
+)
+NUM_SNIPPETS = _ints(
+    "num_snippets",
+    None,
+    "Equal parts that the ensemble cuts a song into, a divisor of its segments; a list trains one "
+    "program each. By default 4. Report: 2 and 4.",
+)
+POOLING = flags.DEFINE_enum(
+    "pooling",
+    None,
+    POOLINGS,
+    "How the ensemble's members agree, m0, m1 or m2; all are logged, this one chooses the best "
+    "epoch. By default product. Report: all three, product best.",
+)
+SECONDARY = flags.DEFINE_enum(
+    "secondary",
+    None,
+    SECONDARIES,
+    "Second task of the multitask model: rebuild the song, or answer one yes-no question a genre. "
+    "By default autoencoder. Report: both.",
+)
+ALPHA = _floats(
+    "alpha",
+    None,
+    "Weight of the secondary task in the multitask model's error, without unit; a list makes "
+    "trials. By default 1. Report: 1 and 2.",
+)
+NUM_EPOCHS = flags.DEFINE_integer(
+    "num_epochs",
+    None,
+    "Passes over the training songs. By default 40, for ensemble and multitask 30. Report: these.",
+    lower_bound=1,
+)
+BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", 50, "Songs of one training step. Report: 50.", lower_bound=1
+)
+LEARNING_RATE = _floats(
+    "learning_rate", "0.001", "Of Adam, per step; a list makes trials. Report: 0.001.", strict=True
+)
+L2 = _floats(
+    "l2",
+    "0",
+    "The report's lambda: weight of half the sum of squares of all kernels; a list makes trials. "
+    "Report: 0.0001 and 0.001.",
+)
+BETA = _floats(
+    "beta",
+    None,
+    "Weight of the activation stabiliser (AS), the mean squared change of the hidden state's norm "
+    "from segment to segment; a list makes trials. By default 100. Report: 50 and 100.",
+)
+PATIENCE = flags.DEFINE_integer(
+    "patience",
+    0,
+    "Epochs without a better validation accuracy after which a trial stops; 0 is never. The "
+    "parameters of the best epoch are kept in any case. Report: 0.",
+    lower_bound=0,
+)
+NUM_SEEDS = flags.DEFINE_integer(
+    "num_seeds",
+    1,
+    "Trials at each grid point, seeds counted up from --seed. Report: 1.",
+    lower_bound=1,
+)
+SEED = flags.DEFINE_integer(
+    "seed",
+    123,
+    "First seed: it fixes initial values and the order of the songs, the same for every grid "
+    "point. Report: 123.",
+    lower_bound=0,
+    upper_bound=2**31 - 1,
+)
+WORKDIR = flags.DEFINE_string(
+    "workdir",
+    None,
+    "Folder for what the run writes; the same command with the same folder goes on where it "
+    "stopped. By default runs/<dataset>-<model>-<date-time>.",
+)
+HOST_DEVICES = flags.DEFINE_integer(
+    "host_devices",
+    0,
+    "CPU devices that trials are divided over, where there is no accelerator; 0 is one a core.",
+    lower_bound=0,
+)
+
+GROUPS = {
+    "Data": (DATASET, DATA_DIR),
+    "Model": (MODEL, NUM_HIDDEN, HEAD, NUM_SNIPPETS, POOLING, SECONDARY, ALPHA),
+    "Training": (NUM_EPOCHS, BATCH_SIZE, LEARNING_RATE, L2, BETA, PATIENCE),
+    "Trials": (NUM_SEEDS, SEED),
+    "Machine and files": (WORKDIR, HOST_DEVICES),
+}
+
+# Which models a flag speaks to, and what it is by default; elsewhere it is None.
+_BY_MODEL: dict[str, tuple[tuple[str, ...], Any]] = {
+    "num_snippets": (("ensemble",), (4,)),
+    "pooling": (("ensemble",), "product"),
+    "secondary": (("multitask",), "autoencoder"),
+    "alpha": (("multitask",), (1.0,)),
+    "beta": (("baseline", "ensemble", "multitask"), (100.0,)),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """A run as asked for, defaults filled in; None where the model has no such thing."""
+
+    dataset: str
+    data_dir: str
+    model: str
+    num_hidden: tuple[int, ...]
+    head: str
+    num_snippets: tuple[int, ...] | None
+    pooling: str | None
+    secondary: str | None
+    alpha: tuple[float, ...] | None
+    num_epochs: int
+    batch_size: int
+    learning_rate: tuple[float, ...]
+    l2: tuple[float, ...]
+    beta: tuple[float, ...] | None
+    patience: int
+    num_seeds: int
+    seed: int
+    workdir: str | None
+    host_devices: int
+
+
+def read_settings() -> Settings:
+    """Settings from the parsed flags.
+
+    Raises:
+      InputError: for a flag that the model has no use for.
+    """
+    names = [holder.name for group in GROUPS.values() for holder in group]
+    values: dict[str, Any] = {name: flags.FLAGS[name].value for name in names}
+    model = values["model"]
+    for name, (models, default) in _BY_MODEL.items():
+        if model in models:
+            values[name] = default if values[name] is None else values[name]
+        elif values[name] is not None:
+            raise InputError(
+                f"--{name} has no effect on --model={model}: leave it out, or take "
+                f"--model={' or '.join(models)}"
+            )
+    if values["head"] != "linear" and model == "mlp":
+        raise InputError("--head has no effect on --model=mlp: leave it out")
+    if values["num_hidden"] is None:
+        values["num_hidden"] = (200,) if model == "mlp" else (100,)
+    if values["num_epochs"] is None:
+        values["num_epochs"] = 30 if model in ("ensemble", "multitask") else 40
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return Settings(**{**values, **lists})

@@ -1,0 +1,63 @@
+"""From settings to the programs of a run: one part for each static configuration."""
+
+import dataclasses
+import itertools
+from typing import Any, NamedTuple
+
+from experiments.flags import Settings
+from msd_jax.config import Config
+from msd_jax.dataset import Dataset
+from msd_jax.errors import InputError
+from msd_jax.sweep import Trial, grid
+
+_CONFIG_FLAGS = ("model", "head", "pooling", "secondary", "batch_size", "patience")
+_TRACED = ("learning_rate", "l2", "beta", "alpha")
+
+
+class Part(NamedTuple):
+    """The trials that one program trains together."""
+
+    config: Config
+    trials: list[Trial]
+
+
+def make_plan(settings: Settings, dataset: Dataset) -> list[Part]:
+    """One part for every num_hidden and num_snippets, each with the full grid times the seeds.
+
+    Raises:
+      InputError: if the data set has fewer songs than a batch, or segments that do not divide.
+    """
+    num_train = len(dataset.train.labels)
+    if num_train < settings.batch_size:
+        raise InputError(
+            f"{num_train} training songs are fewer than one batch of {settings.batch_size}: "
+            "lower --batch_size"
+        )
+    static = {name: getattr(settings, name) for name in _CONFIG_FLAGS}
+    shape: dict[str, Any] = {
+        "num_segments": dataset.num_segments,
+        "num_features": dataset.num_features,
+        "num_genres": dataset.num_genres,
+    }
+    given: dict[str, Any] = {n: value for n, value in static.items() if value is not None}
+    seeds = range(settings.seed, settings.seed + settings.num_seeds)
+    points = {name: getattr(settings, name) or (0.0,) for name in _TRACED}
+    trials = grid(seeds, **points)
+    return [
+        Part(Config(**shape, **given, num_hidden=num_hidden, num_snippets=num_snippets), trials)
+        for num_hidden, num_snippets in itertools.product(
+            settings.num_hidden, settings.num_snippets or (1,)
+        )
+    ]
+
+
+def describe(settings: Settings, config: Config, trial: Trial) -> dict[str, Any]:
+    """What names a trial in metrics and summary; None where the model has no such thing."""
+    values = {
+        "seed": trial.seed,
+        "num_hidden": config.num_hidden,
+        "num_snippets": config.num_snippets,
+        **{name: getattr(trial, name) for name in _TRACED},
+    }
+    absent = {f.name for f in dataclasses.fields(settings) if getattr(settings, f.name) is None}
+    return {name: None if name in absent else value for name, value in values.items()}

@@ -1,0 +1,19 @@
+"""Trains genre classifiers: one model of the report at every grid point and seed.
+
+python -m experiments.run --model=multitask --alpha=2
+python -m experiments.run --dataset=msd10 --data_dir=DIR --num_seeds=10 --beta=50,100
+"""
+
+from experiments import command_line, flags
+
+
+def main() -> None:
+    """Reads the flags and runs them."""
+    settings = flags.read_settings()
+    from experiments.execution import execute  # jax and all: not before the flags are known good
+
+    execute(settings)
+
+
+if __name__ == "__main__":
+    command_line.run(main, __doc__, flags.GROUPS)

@@ -1,0 +1,129 @@
+"""The folder of a run: config.json, metrics.jsonl, summary.json, checkpoints/."""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from msd_jax.errors import InputError
+
+Line = dict[str, Any]
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a file that is either the old one or the whole new one, whenever we are killed."""
+    _write_atomically(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """What `write_json` wrote."""
+    return json.loads(path.read_text())
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    new = path.with_name(path.name + ".new")
+    with new.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+class Workdir:
+    """The files of one run.
+
+    Attributes:
+      path: the folder.
+      resumed: whether an earlier run of the same config has been here.
+    """
+
+    def __init__(self, path: Path, config: Line, identity: Line) -> None:
+        """Makes the folder, or takes up the one of an earlier run.
+
+        Args:
+          path: of the folder.
+          config: what config.json will hold.
+          identity: the part of `config` that must not change between runs in the same folder.
+
+        Raises:
+          InputError: if the folder cannot be written, or belongs to another config.
+        """
+        self.path = path
+        config_path = path / "config.json"
+        try:
+            (path / "checkpoints").mkdir(parents=True, exist_ok=True)
+            self.resumed = config_path.exists()
+            if self.resumed:
+                _check_identity(config_path, identity)
+            else:
+                write_json(config_path, config)
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(
+                f"{path}: cannot be written ({reason}): choose another --workdir"
+            ) from error
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints, one folder a part."""
+        return self.path / "checkpoints"
+
+    @property
+    def summary(self) -> Path:
+        """What is left in the end; a run that has it is finished."""
+        return self.path / "summary.json"
+
+    @property
+    def _metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    def append_metrics(self, lines: Iterable[Line]) -> None:
+        """Adds lines, on disk when this returns."""
+        text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
+        with self._metrics.open("a") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read_metrics(self) -> list[Line]:
+        """All whole lines; what a kill left of a last one is not there."""
+        if not self._metrics.exists():
+            return []
+        lines = self._metrics.read_text().split("\n")
+        return [json.loads(line) for line in lines[:-1]]
+
+    def keep_metrics(self, wanted: Callable[[Line], bool]) -> None:
+        """Drops the lines that are not wanted: epochs that will be trained again."""
+        if self._metrics.exists():
+            kept = [json.dumps(line) + "\n" for line in self.read_metrics() if wanted(line)]
+            _write_atomically(self._metrics, "".join(kept))
+
+
+def _check_identity(config_path: Path, identity: Line) -> None:
+    try:
+        there = json.loads(config_path.read_text())
+        old = {key: there[key] for key in identity}
+    except (ValueError, KeyError, TypeError):
+        raise InputError(
+            f"{config_path}: not the config of a run: choose another --workdir"
+        ) from None
+    if old == identity:
+        return
+    differences = [
+        f"{name}: {old_value!r} there, {new_value!r} now"
+        for name, old_value, new_value in _differences(old, identity)
+    ]
+    raise InputError(
+        f"{config_path.parent} belongs to another run ({'; '.join(differences)}): "
+        "choose another --workdir"
+    )
+
+
+def _differences(old: Line, new: Line) -> Iterable[tuple[str, Any, Any]]:
+    for key in sorted(old.keys() | new.keys()):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            yield from _differences(a, b)
+        elif a != b:
+            yield key, a, b

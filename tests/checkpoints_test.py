@@ -1,0 +1,217 @@
+"""Checkpoints: the same bits come back, and damage never passes for a checkpoint."""
+
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from msd_jax.checkpoints import KEEP, Checkpoints, flatten, unflatten
+from msd_jax.errors import InputError
+
+
+class Inner(NamedTuple):
+    """A part of the state, nested."""
+
+    kernel: jax.Array
+    scale: np.ndarray
+
+
+class State(NamedTuple):
+    """All kinds of leaves that a sweep has."""
+
+    params: dict[str, Inner]
+    keys: jax.Array
+    epoch: jax.Array
+    stopped: jax.Array
+
+
+def make_state(seed: int) -> State:
+    """A state whose every leaf depends on the seed."""
+    key = jax.random.key(seed)
+    # Bits that a detour over text or arithmetic would lose: -0, a denormal, a NaN's payload.
+    special = np.array([0x80000000, 1, 0x7FC00123, 0x3F800000 + seed], np.uint32).view(np.float32)
+    return State(
+        params={"lstm": Inner(jax.random.normal(key, (2, 5, 3)), special)},
+        keys=jax.random.split(key, 2),
+        epoch=jnp.array([seed, -seed], jnp.int32),
+        stopped=jnp.array([seed % 2 == 0, True]),
+    )
+
+
+def bits(state: State) -> list[tuple]:
+    """Type, shape and bytes of each leaf, in an order that the structure gives."""
+
+    def leaf(x):
+        is_key = jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+        host = np.asarray(jax.random.key_data(x) if is_key else x)
+        return str(x.dtype), host.shape, host.tobytes()
+
+    return [(jax.tree.structure(state),), *map(leaf, jax.tree.leaves(state))]
+
+
+def save(folder: Path, *steps: int) -> None:
+    with Checkpoints(folder) as checkpoints:
+        for step in steps:
+            checkpoints.save(step, make_state(step))
+
+
+def restore(folder: Path) -> tuple[int, State, list[int]]:
+    """Step and state of the newest good checkpoint, and the steps set aside."""
+    with Checkpoints(folder) as checkpoints:
+        step, state = checkpoints.restore(make_state(0))
+        for set_aside, reason in checkpoints.set_aside:
+            assert (folder / f"corrupt-{set_aside}").is_dir()
+            assert not (folder / str(set_aside)).exists()
+            assert reason
+        return step, state, [set_aside for set_aside, _ in checkpoints.set_aside]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    """A folder with good checkpoints of steps 1 and 2."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "part-0"
+    save(folder, 1, 2)
+    return folder
+
+
+@pytest.fixture
+def folder(saved, tmp_path) -> Path:
+    return Path(shutil.copytree(saved, tmp_path / "part-0"))
+
+
+def test_a_state_comes_back_bit_for_bit(folder):
+    step, state, set_aside = restore(folder)
+    assert (step, set_aside) == (2, [])
+    assert bits(state) == bits(make_state(2))
+    assert bits(state) != bits(make_state(1))
+    # A key that came back draws the numbers of the one that was saved.
+    np.testing.assert_array_equal(
+        jax.vmap(jax.random.uniform)(state.keys), jax.vmap(jax.random.uniform)(make_state(2).keys)
+    )
+
+
+def test_what_is_saved_is_the_state_at_the_call_whatever_becomes_of_its_memory(tmp_path):
+    state = make_state(1)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state)
+        state.params["lstm"].scale[:] = 7
+    assert bits(restore(tmp_path)[1]) == bits(make_state(1))
+
+
+def test_a_relative_folder_will_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(Path("runs/part-0"), 3)
+    assert restore(Path("runs/part-0"))[0] == 3
+    assert (tmp_path / "runs/part-0/3").is_dir()
+
+
+def test_the_last_two_stay(tmp_path):
+    save(tmp_path, 1, 2, 3, 4)
+    assert KEEP == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"3", "4"}
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_step_is_never_saved_over(folder, step):
+    with Checkpoints(folder) as checkpoints, pytest.raises(ValueError, match=f"checkpoint {step}"):
+        checkpoints.save(step, make_state(9))
+    assert bits(restore(folder)[1]) == bits(make_state(2))
+
+
+def test_nothing_saved_gives_none(tmp_path):
+    with Checkpoints(tmp_path / "new") as checkpoints:
+        assert checkpoints.restore(make_state(0)) is None
+        assert checkpoints.set_aside == []
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+# Orbax, stopped by the damage halfway, drops coroutines that it has made but not awaited.
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("damage", [flip, truncate, Path.unlink])
+def test_damage_to_any_file_gives_the_same_state_or_the_one_before(saved, tmp_path, damage):
+    files = [path.relative_to(saved) for path in saved.glob("2/**/*") if path.is_file()]
+    assert len(files) > 5
+    walked_back = 0
+    for number, file in enumerate(files):
+        folder = shutil.copytree(saved, tmp_path / str(number))
+        damage(folder / file)
+        step, state, set_aside = restore(folder)
+        assert (step, set_aside) in ((2, []), (1, [2])), file
+        assert bits(state) == bits(make_state(step)), file
+        walked_back += step == 1
+    assert walked_back > 0  # some files do matter
+
+
+def test_arrays_that_orbax_finds_good_but_that_are_not_those_saved_are_found_out(folder):
+    shutil.rmtree(folder / "2" / "arrays")
+    shutil.copytree(folder / "1" / "arrays", folder / "2" / "arrays")
+    with Checkpoints(folder) as checkpoints:
+        step, state = checkpoints.restore(make_state(0))
+        ((set_aside, reason),) = checkpoints.set_aside
+    assert (step, set_aside) == (1, 2)
+    assert "does not match its sha256" in reason
+    assert bits(state) == bits(make_state(1))
+
+
+# Orbax itself warns of an empty step when it opens the folder, by absl's log, not by a warning.
+def test_an_empty_step_is_walked_back(folder):
+    (folder / "3").mkdir()
+    step, state, set_aside = restore(folder)
+    assert (step, set_aside) == (2, [3])
+    assert bits(state) == bits(make_state(2))
+
+
+def test_a_step_that_was_set_aside_can_be_saved_again(folder):
+    shutil.rmtree(folder / "2" / "digests")
+    with Checkpoints(folder) as checkpoints:
+        step, _ = checkpoints.restore(make_state(0))
+        assert step == 1
+        checkpoints.save(2, make_state(5))
+    step, state, set_aside = restore(folder)
+    assert (step, set_aside) == (2, [])
+    assert bits(state) == bits(make_state(5))
+
+
+def test_all_damaged_is_an_input_error_that_names_the_folder(folder):
+    for step in (1, 2):
+        shutil.rmtree(folder / str(step) / "arrays")
+    with Checkpoints(folder) as checkpoints:
+        with pytest.raises(InputError, match=r"part-0: every checkpoint is damaged"):
+            checkpoints.restore(make_state(0))
+        assert [step for step, _ in checkpoints.set_aside] == [2, 1]
+
+
+def test_flat_names_are_dotted_paths_and_keys_become_their_data():
+    flat = flatten(make_state(1))
+    names = ["params.lstm.kernel", "params.lstm.scale", "keys", "epoch", "stopped"]
+    assert list(flat) == names
+    assert (flat["keys"].dtype, flat["keys"].shape) == (np.uint32, (2, 2))
+    assert bits(unflatten(make_state(0), flat)) == bits(make_state(1))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epoch": None}, "epoch is missing"),
+        ({"epoch": np.zeros(3, np.int32)}, r"epoch is int32\(3,\), not int32\(2,\)"),
+        ({"stopped": np.zeros(2, np.int8)}, r"stopped is int8\(2,\), not bool\(2,\)"),
+    ],
+)
+def test_arrays_that_do_not_fit_the_structure_are_refused(change, message):
+    flat = {k: v for k, v in (flatten(make_state(1)) | change).items() if v is not None}
+    with pytest.raises(ValueError, match=message):
+        unflatten(make_state(0), flat)

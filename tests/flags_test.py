@@ -1,0 +1,83 @@
+"""Settings from a command line, and the help."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+from absl import flags as absl_flags
+
+from experiments import flags
+from experiments.plan import make_plan
+from msd_jax.dataset import Dataset
+from msd_jax.errors import InputError
+from tests.small import make_songs
+
+
+def settings(*arguments: str) -> flags.Settings:
+    """As `python -m experiments.run ARGUMENTS` reads them."""
+    absl_flags.FLAGS.unparse_flags()
+    for group in flags.GROUPS.values():
+        for holder in group:
+            absl_flags.FLAGS[holder.name].unparse()
+    absl_flags.FLAGS(["run", *arguments])
+    return flags.read_settings()
+
+
+@pytest.mark.parametrize(
+    ("model", "num_hidden", "num_epochs", "beta", "alpha", "num_snippets"),
+    [
+        # facts.md, section 1: the report's widths, epochs and coefficients.
+        ("mlp", (200,), 40, None, None, None),
+        ("baseline", (100,), 40, (100.0,), None, None),
+        ("ensemble", (100,), 30, (100.0,), None, (4,)),
+        ("multitask", (100,), 30, (100.0,), (1.0,), None),
+    ],
+)
+def test_defaults_are_the_reports(model, num_hidden, num_epochs, beta, alpha, num_snippets):
+    read = settings(f"--model={model}")
+    assert (read.num_hidden, read.num_epochs, read.beta) == (num_hidden, num_epochs, beta)
+    assert (read.alpha, read.num_snippets) == (alpha, num_snippets)
+    assert (read.learning_rate, read.l2, read.batch_size) == ((1e-3,), (0.0,), 50)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--model=baseline", "--alpha=2"],
+        ["--model=mlp", "--beta=1"],
+        ["--model=mlp", "--head=relu"],
+        ["--model=multitask", "--num_snippets=4"],
+        ["--model=baseline", "--pooling=mean"],
+        ["--model=ensemble", "--secondary=binary"],
+    ],
+)
+def test_a_flag_without_effect_on_the_model_is_refused(arguments):
+    with pytest.raises(InputError, match="has no effect on --model"):
+        settings(*arguments)
+
+
+def test_lists_make_the_full_grid_and_widths_make_programs():
+    dataset = Dataset("d", make_songs(60), make_songs(6), None, ("a", "b", "c"))
+    read = settings("--num_hidden=4,8", "--beta=0,1", "--l2=0,0.1,1", "--num_seeds=2", "--seed=7")
+    plan = make_plan(read, dataset)
+    assert [part.config.num_hidden for part in plan] == [4, 8]
+    for part in plan:
+        points = [(t.seed, t.beta, t.l2) for t in part.trials]
+        assert len(points) == len(set(points)) == 2 * 2 * 3
+        assert {seed for seed, _, _ in points} == {7, 8}
+
+
+def test_help_is_quick_and_names_every_flag_with_default_and_the_reports_value():
+    start = time.monotonic()
+    command = [sys.executable, "-m", "experiments.run", "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert time.monotonic() - start < 1.5
+    for title, holders in flags.GROUPS.items():
+        assert f"{title}:" in shown
+        for holder in holders:
+            assert f"--{holder.name}=" in shown
+    for group in ("Model", "Training", "Trials"):
+        for holder in flags.GROUPS[group]:
+            help_text = absl_flags.FLAGS[holder.name].help
+            assert "Report: " in help_text or "report" in help_text, holder.name

@@ -1,0 +1,90 @@
+"""The numbers of summary.json, from lines written by hand."""
+
+import numpy as np
+import pytest
+
+from experiments.summary import grid_points, summarise, trial_result
+from msd_jax.metrics import mean_interval
+
+TRIAL = {
+    "seed": 1, "num_hidden": 100, "num_snippets": None, "learning_rate": 1e-3, "l2": 0.0,
+    "beta": 100.0, "alpha": None,
+}  # fmt: skip
+
+
+def line(epoch, accuracy, seconds=2.0, seed=1, diverged=False):
+    return {**TRIAL, "seed": seed, "epoch": epoch, "valid_accuracy": accuracy, "seconds": seconds,
+            "diverged": diverged}  # fmt: skip
+
+
+def test_peak_is_the_earliest_best_epoch():
+    lines = [line(1, 0.3), line(2, 0.5, seconds=4.0), line(3, 0.5), line(4, 0.4)]
+    assert trial_result(TRIAL, lines, 0.45) == {
+        **TRIAL,
+        "peak_valid_accuracy": 0.5,
+        "peak_epoch": 2,
+        "final_valid_accuracy": 0.4,
+        "test_accuracy": 0.45,
+        "seconds_per_epoch": 2.5,
+        "diverged": None,
+    }
+
+
+def test_a_diverged_trial_keeps_what_it_reached_before():
+    result = trial_result(TRIAL, [line(1, 0.3), line(2, None, diverged=True)], 0.25)
+    assert (result["diverged"], result["peak_valid_accuracy"], result["test_accuracy"]) == (
+        2,
+        0.3,
+        0.25,
+    )
+
+
+def test_a_trial_that_diverges_at_once_has_no_accuracy():
+    result = trial_result(TRIAL, [line(1, None, diverged=True)], 0.1)
+    assert result["diverged"] == 1
+    for name in ("peak_valid_accuracy", "peak_epoch", "final_valid_accuracy", "test_accuracy"):
+        assert result[name] is None
+
+
+def test_interval_by_hand():
+    # 0.4, 0.5, 0.6: mean 0.5, std 0.1, t(2 degrees, 97.5%) = 4.3027 from a printed table.
+    interval = mean_interval([0.4, 0.5, 0.6])
+    np.testing.assert_allclose(interval, (0.5, 0.5 - 0.24841, 0.5 + 0.24841), atol=1e-4)
+
+
+def test_one_value_has_no_interval_and_none_has_no_mean():
+    assert mean_interval([0.4]) == (0.4, None, None)
+    assert mean_interval([]) == (None, None, None)
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(2000):
+        _, low, high = mean_interval(rng.normal(3.0, 2.0, 5))
+        held += low <= 3.0 <= high
+    # 95% of 2,000 draws, within 4 standard errors of the share: 0.02.
+    assert held / 2000 == pytest.approx(0.95, abs=0.02)
+
+
+def test_points_are_over_the_seeds_of_each_grid_point():
+    rows = [
+        {**TRIAL, "seed": seed, "beta": beta, "peak_valid_accuracy": peak, "test_accuracy": None,
+         "diverged": None if peak else 1}
+        for beta, seed, peak in ((0.0, 1, 0.4), (0.0, 2, 0.6), (100.0, 1, 0.5), (100.0, 2, None))
+    ]  # fmt: skip
+    first, second = grid_points(rows)
+    assert (first["beta"], first["num_seeds"], first["num_diverged"]) == (0.0, 2, 0)
+    assert first["peak_valid_accuracy"]["mean"] == pytest.approx(0.5)
+    assert first["test_accuracy"] is None
+    assert (second["beta"], second["num_seeds"], second["num_diverged"]) == (100.0, 2, 1)
+    assert second["peak_valid_accuracy"] == {"mean": 0.5, "low": None, "high": None}
+
+
+def test_summary_gathers_lines_by_trial_in_any_order():
+    trials = [TRIAL, {**TRIAL, "seed": 2}]
+    metrics = [line(2, 0.6, seed=2), line(1, 0.1), line(1, 0.2, seed=2), line(2, 0.3)]
+    summary = summarise({"num_train": 100}, trials, metrics, [None, None])
+    assert [run["peak_valid_accuracy"] for run in summary["runs"]] == [0.3, 0.6]
+    assert summary["seconds"] == 8.0
+    assert summary["songs_per_second"] == 4 * 100 / 8.0

@@ -1,0 +1,167 @@
+"""A trial: its batches, its evaluation, its best epoch, its end."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from msd_jax import losses
+from msd_jax.config import Config
+from msd_jax.hyperparams import Hyperparams
+from msd_jax.models import make_model
+from msd_jax.train import (
+    TrainState,
+    evaluate,
+    init_state,
+    run_epoch,
+    shuffle,
+    take,
+    train_epoch,
+    train_step,
+)
+from tests.small import CONFIG, ENSEMBLE, make_songs
+
+KEY = jax.random.key(3)
+TRAIN, VALID = make_songs(10), make_songs(7, seed=1)
+STILL = Hyperparams(learning_rate=1e-30)  # changes no parameter, so no accuracy
+QUICK = Hyperparams(learning_rate=0.01)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def epoch_of(config: Config, state: TrainState, hparams: Hyperparams):
+    return run_epoch(config, KEY, hparams, state, TRAIN, VALID)
+
+
+def test_a_shuffle_is_an_order_of_all_songs_given_by_key_and_epoch():
+    orders = {(k, e): shuffle(jax.random.key(k), e, 50) for k in (0, 1) for e in (0, 1)}
+    for order in orders.values():
+        np.testing.assert_array_equal(np.sort(order), np.arange(50))
+    assert len({tuple(order.tolist()) for order in orders.values()}) == 4
+    np.testing.assert_array_equal(orders[0, 0], shuffle(jax.random.key(0), 0, 50))
+
+
+def test_songs_beyond_the_last_full_batch_come_again():
+    used = [set(shuffle(KEY, epoch, 10)[:8].tolist()) for epoch in range(10)]
+    assert all(len(songs) == 8 for songs in used)
+    assert set.union(*used) == set(range(10))
+
+
+def test_an_epoch_is_its_steps_in_the_shuffled_order():
+    """10 songs in batches of 4: two steps, in a Python loop."""
+    state = init_state(CONFIG, KEY)
+    actual, metrics = jax.jit(functools.partial(train_epoch, CONFIG))(KEY, QUICK, state, TRAIN)
+    order = shuffle(KEY, jnp.int32(0), 10)
+    params, opt_state = state.params, state.opt_state
+    step = jax.jit(functools.partial(train_step, CONFIG))
+    steps = []
+    for index in (order[:4], order[4:8]):
+        params, opt_state, step_metrics = step(params, opt_state, QUICK, take(TRAIN, index))
+        steps.append(step_metrics)
+    chex.assert_trees_all_close(actual.params, params, atol=1e-6)
+    chex.assert_trees_all_close(actual.opt_state, opt_state, atol=1e-6)
+    mean = jax.tree.map(lambda *xs: jnp.mean(jnp.stack(xs)), *steps)
+    chex.assert_trees_all_close(metrics, mean, rtol=1e-5)
+    assert actual.epoch == 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 7, 50])
+def test_evaluation_counts_every_song_once_whatever_the_batch(batch_size):
+    config = Config(6, 3, 3, num_hidden=5, batch_size=batch_size)
+    params = init_state(config, KEY).params
+    logits = make_model(config).apply(params, jnp.asarray(VALID.inputs)).logits
+    expected = {
+        "loss": np.mean(losses.cross_entropy(logits, jnp.asarray(VALID.labels))),
+        "accuracy": np.mean(np.argmax(logits, axis=-1) == VALID.labels),
+    }
+    actual = jax.jit(functools.partial(evaluate, config))(params, VALID)
+    chex.assert_trees_all_close(actual, expected, rtol=1e-5)
+
+
+def test_an_ensemble_is_evaluated_under_every_rule_and_its_own_stands_out():
+    params = init_state(ENSEMBLE, KEY).params
+    metrics = jax.jit(functools.partial(evaluate, ENSEMBLE))(params, VALID)
+    rules = {
+        f"{what}_{rule}"
+        for what in ("loss", "accuracy")
+        for rule in ("mean", "product", "weighted")
+    }
+    errors = {"report_error_mean", "report_error_product"}
+    assert set(metrics) == {"loss", "accuracy"} | rules | errors
+    assert metrics["loss"] == metrics["loss_product"] != metrics["loss_mean"]
+
+
+def test_half_precision_songs_train_to_the_same_bits():
+    """Songs are kept as they are on disk; float16 to float32 is exact."""
+    halves = TRAIN._replace(inputs=TRAIN.inputs.astype(np.float16))
+    whole = TRAIN._replace(inputs=halves.inputs.astype(np.float32))
+    run = jax.jit(functools.partial(run_epoch, CONFIG))
+    state = init_state(CONFIG, KEY)
+    chex.assert_trees_all_equal(
+        *(run(KEY, QUICK, state, songs, VALID)[0] for songs in (halves, whole))
+    )
+
+
+def test_best_parameters_are_those_of_the_earliest_best_epoch():
+    state, accuracies, params = init_state(CONFIG, KEY), [], []
+    for _ in range(12):
+        state, metrics = epoch_of(CONFIG, state, QUICK)
+        accuracies.append(float(metrics["valid_accuracy"]))
+        params.append(state.params)
+    best = int(np.argmax(accuracies))
+    assert best < 11, "the last epoch's parameters would be the best ones by accident"
+    assert state.best_epoch == best + 1
+    assert state.best_accuracy == np.float32(max(accuracies))
+    chex.assert_trees_all_equal(state.best_params, params[best])
+
+
+@pytest.mark.parametrize(("patience", "expected"), [(0, 5), (1, 2), (3, 4)])
+def test_patience_counts_epochs_without_a_better_accuracy(patience, expected):
+    """Nothing changes, so epoch 1 is the best and 1 + patience the last; 0 never stops."""
+    config = Config(6, 3, 3, num_hidden=5, batch_size=4, patience=patience)
+    state = init_state(config, KEY)
+    for _ in range(5):
+        state, _ = epoch_of(config, state, STILL)
+    assert (state.epoch, state.best_epoch) == (expected, 1)
+    assert state.stopped == (patience > 0)
+
+
+def test_a_stopped_trial_stays_as_it_is():
+    state = init_state(CONFIG, KEY).replace(stopped=jnp.bool_(True))
+    after, metrics = epoch_of(CONFIG, state, QUICK)
+    chex.assert_trees_all_equal(after, state)
+    assert all(np.isnan(x) for x in metrics.values())
+
+
+def test_a_trial_that_diverges_is_frozen_at_its_last_finite_state():
+    good, _ = epoch_of(CONFIG, init_state(CONFIG, KEY), QUICK)
+    bad, metrics = epoch_of(CONFIG, good, QUICK.replace(learning_rate=jnp.inf))
+    assert bad.diverged == 2
+    assert bad.stopped
+    assert not np.isfinite(metrics["valid_loss"])
+    as_good = bad.replace(diverged=good.diverged, stopped=good.stopped)
+    chex.assert_trees_all_equal(as_good, good)
+
+
+def test_the_epoch_is_traced_once_for_all_epochs_and_hyperparameters():
+    @jax.jit
+    @chex.assert_max_traces(n=1)
+    def epoch(state: TrainState, hparams: Hyperparams):
+        return run_epoch(CONFIG, KEY, hparams, state, TRAIN, VALID)
+
+    state = init_state(CONFIG, KEY)
+    for beta in (0.0, 50.0, 100.0):
+        hparams = Hyperparams(*(jnp.float32(x) for x in (1e-3, 0.0, beta, 1.0)))
+        state, _ = epoch(state, hparams)
+    assert state.epoch == 3
+
+
+def test_training_learns_what_there_is_to_learn():
+    """The label shows in every segment of one feature: 60 epochs leave little doubt."""
+    state = init_state(CONFIG, KEY)
+    for _ in range(60):
+        state, metrics = epoch_of(CONFIG, state, Hyperparams(learning_rate=0.03, beta=0.0))
+    assert metrics["train_accuracy"] >= 0.9
+    assert metrics["train_loss"] < 0.5 < np.log(3)
