@@ -1,6 +1,7 @@
 """A whole run: from settings to summary.json, with its words on screen."""
 
 import dataclasses
+import functools
 import importlib.metadata
 import os
 import platform
@@ -8,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 
 import jax
-import numpy as np
 from rich.console import Console
 
 from experiments.command_line import EXIT_INTERRUPTED, fail
@@ -17,15 +17,18 @@ from experiments.flags import Settings
 from experiments.interruption import Interruption
 from experiments.plan import Part, describe, make_plan
 from experiments.summary import summarise
-from experiments.training import Interrupted, Session, train_part
+from experiments.training import Interrupted, Program, Session, train_part
 from experiments.workdir import Line, Workdir, read_json, write_json
 from msd_jax import sweep
-from msd_jax.dataset import Dataset, fingerprint, load_dataset
+from msd_jax.dataset import Dataset, Songs, fingerprint, load_dataset
+from msd_jax.devices import make_layout, memory_budget, to_host
 from msd_jax.models import num_params
 from msd_jax.synthetic import synthetic_dataset
 from msd_jax.train import TrainState, init_state
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+# So few trials on a device fit anywhere; more are counted against the memory there is.
+_FEW_TRIALS = 8
 # Flags in which a run may differ from the one that it resumes.
 _FREE_FLAGS = ("workdir", "data_dir", "host_devices")
 
@@ -93,29 +96,51 @@ def _announce(console: Console, settings: Settings, dataset: Dataset, plan: list
 
 
 def _test_accuracies(
-    dataset: Dataset, session: Session, part: Part, states: TrainState
+    program: Program, test: Songs | None, states: TrainState, size: int
 ) -> list[float | None]:
     """At each trial's best parameters; None without a test set."""
-    size = len(part.trials)
-    if dataset.test is None:
+    if test is None:
         return [None] * size
-    test = sweep.share(dataset.test, session.mesh)
-    metrics = sweep.make_test(part.config, session.mesh)(states.best_params, test)
-    return [float(str(x)) for x in np.asarray(metrics["accuracy"])[:size]]
+    metrics = sweep.make_test(program.config, program.layout)(states.best_params, test)
+    return [float(str(x)) for x in to_host(metrics["accuracy"], size)]
+
+
+def _trials_per_chunk(settings: Settings, part: Part, train: Songs, valid: Songs) -> int:
+    """How many of a part's trials one program takes."""
+    size = len(part.trials)
+    if settings.trials_per_chunk:
+        return min(size, settings.trials_per_chunk)
+    if size <= _FEW_TRIALS * jax.device_count():
+        return size
+    return min(size, sweep.trials_that_fit(part.config, train, valid, memory_budget()))
+
+
+def _train(
+    settings: Settings, dataset: Dataset, plan: list[Part], workdir: Workdir, console: Console
+) -> list[float | None]:
+    """Trains every part, chunk by chunk; the test accuracies of all trials."""
+    total = settings.num_epochs * sum(len(part.trials) for part in plan)
+    test_accuracies: list[float | None] = []
+    layout = make_layout(1, settings.batch_size)
+    train, valid = (sweep.share(songs, layout) for songs in (dataset.train, dataset.valid))
+    test = sweep.share(dataset.test, layout) if dataset.test else None
+    with Interruption() as interruption, EpochProgress(console, total) as progress:
+        session = Session(settings, train, valid, workdir, progress, interruption)
+        for index, part in enumerate(plan):
+            decide = functools.partial(_trials_per_chunk, settings, part, train, valid)
+            size = workdir.remember(f"trials_per_chunk-{index}", decide)
+            program = Program(part.config, make_layout(size, settings.batch_size), train, valid)
+            for start in range(0, len(part.trials), size):
+                chunk = Part(part.config, part.trials[start : start + size])
+                states = train_part(session, program, chunk, f"{index}-{start}")
+                test_accuracies += _test_accuracies(program, test, states, len(chunk.trials))
+    return test_accuracies
 
 
 def _train_and_summarise(
     settings: Settings, dataset: Dataset, plan: list[Part], workdir: Workdir, console: Console
 ) -> Line:
-    mesh = sweep.make_mesh()
-    total = settings.num_epochs * sum(len(part.trials) for part in plan)
-    test_accuracies: list[float | None] = []
-    with Interruption() as interruption, EpochProgress(console, total) as progress:
-        train, valid = (sweep.share(songs, mesh) for songs in (dataset.train, dataset.valid))
-        session = Session(settings, mesh, train, valid, workdir, progress, interruption)
-        for index, part in enumerate(plan):
-            states = train_part(session, part, f"part-{index}")
-            test_accuracies += _test_accuracies(dataset, session, part, states)
+    test_accuracies = _train(settings, dataset, plan, workdir, console)
     about = {
         "dataset": dataset.name,
         "model": settings.model,

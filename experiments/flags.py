@@ -150,6 +150,13 @@ WORKDIR = flags.DEFINE_string(
     "Folder for what the run writes; the same command with the same folder goes on where it "
     "stopped. By default runs/<dataset>-<model>-<date-time>.",
 )
+TRIALS_PER_CHUNK = flags.DEFINE_integer(
+    "trials_per_chunk",
+    0,
+    "Trials that one program trains at once; the others of its grid wait their turn. 0 is as many "
+    "as fit the memory. Results do not depend on it.",
+    lower_bound=0,
+)
 HOST_DEVICES = flags.DEFINE_integer(
     "host_devices",
     0,
@@ -162,7 +169,7 @@ GROUPS = {
     "Model": (MODEL, NUM_HIDDEN, HEAD, NUM_SNIPPETS, POOLING, SECONDARY, ALPHA),
     "Training": (NUM_EPOCHS, BATCH_SIZE, LEARNING_RATE, L2, BETA, PATIENCE),
     "Trials": (NUM_SEEDS, SEED),
-    "Machine and files": (WORKDIR, HOST_DEVICES),
+    "Machine and files": (WORKDIR, TRIALS_PER_CHUNK, HOST_DEVICES),
 }
 
 # Which models a flag speaks to, and what it is by default; elsewhere it is None.
@@ -197,6 +204,7 @@ class Settings:
     num_seeds: int
     seed: int
     workdir: str | None
+    trials_per_chunk: int
     host_devices: int
 
 

@@ -1,11 +1,12 @@
 """One part of a run: the loop over epochs, where metrics, checkpoints and signals live."""
 
+import dataclasses
+import functools
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
 from experiments.console import EpochProgress
 from experiments.flags import Settings
@@ -14,7 +15,9 @@ from experiments.plan import Part, describe
 from experiments.workdir import Line, Workdir
 from msd_jax import sweep
 from msd_jax.checkpoints import Checkpoints
+from msd_jax.config import Config
 from msd_jax.dataset import Songs
+from msd_jax.devices import Layout, to_host
 from msd_jax.train import TrainState
 
 
@@ -26,12 +29,26 @@ class Session(NamedTuple):
     """What the parts of a run share; the songs are on the devices."""
 
     settings: Settings
-    mesh: Mesh
     train: Songs
     valid: Songs
     workdir: Workdir
     progress: EpochProgress
     interruption: Interruption
+
+
+@dataclasses.dataclass
+class Program:
+    """The epoch of one config in one layout, compiled when it is first needed."""
+
+    config: Config
+    layout: Layout
+    train: Songs
+    valid: Songs
+
+    @functools.cached_property
+    def epoch(self) -> jax.stages.Compiled:
+        """See `sweep.make_epoch`."""
+        return sweep.compile_epoch(self.config, self.layout, self.train, self.valid)
 
 
 class Epoch(NamedTuple):
@@ -67,16 +84,16 @@ def metric_lines(settings: Settings, part: Part, epoch: Epoch) -> list[Line]:
 
 
 def _restore(
-    session: Session, part: Part, keys: jax.Array, checkpoints: Checkpoints
+    session: Session, part: Part, layout: Layout, keys: jax.Array, checkpoints: Checkpoints
 ) -> tuple[int, TrainState]:
     """The epochs done so far, and the states after them; metrics of later epochs are dropped."""
     size = len(part.trials)
-    states = sweep.init_trials(part.config, keys, size, session.mesh)
-    restored = checkpoints.restore(sweep.to_host(states, size))
+    states = sweep.init_trials(part.config, keys, size, layout)
+    restored = checkpoints.restore(to_host(states, size))
     done = 0
     if restored is not None:
         done, host_states = restored
-        states = sweep.place_states(host_states, session.mesh)
+        states = sweep.place_states(host_states, layout)
     names = [describe(session.settings, part.config, trial) for trial in part.trials]
 
     def is_before(line: Line) -> bool:
@@ -96,41 +113,47 @@ def _describe_epoch(part: Part, epoch: Epoch, num_epochs: int) -> str:
     return f"{width}, epoch {epoch.number}/{num_epochs}, loss {loss:.3f}, valid {accuracy:.1f}%"
 
 
-def train_part(session: Session, part: Part, name: str) -> TrainState:
+def _run_epoch(
+    program: Program, states: TrainState, inputs: tuple, number: int, size: int
+) -> tuple[TrainState, TrainState, Epoch]:
+    """The states after an epoch on the devices and on the host, and what it gave."""
+    trained = ~np.asarray(to_host(states.stopped, size))
+    epoch = program.epoch  # compiled here, so that no epoch's seconds hold it
+    start = time.perf_counter()
+    states, metrics = jax.block_until_ready(epoch(states, *inputs, program.train, program.valid))
+    seconds = time.perf_counter() - start
+    host_states, host_metrics = to_host((states, metrics), size)
+    diverged = host_states.diverged == number
+    return states, host_states, Epoch(number, host_metrics, trained, diverged, seconds)
+
+
+def train_part(session: Session, program: Program, part: Part, name: str) -> TrainState:
     """Trains the trials of a part to their end, from where an earlier run left them.
 
     Args:
       session: of the run.
-      part: its program and trials.
+      program: that trains them; its layout has a place for each.
+      part: the trials.
       name: of its folder among the checkpoints.
 
     Returns:
-      The states of the R trials, padded for the mesh.
+      The states of the R trials, padded.
 
     Raises:
       Interrupted: after a signal, with the last whole epoch saved.
     """
     num_epochs, size = session.settings.num_epochs, len(part.trials)
-    keys, hparams = sweep.place_trials(part.trials, session.mesh)
+    inputs = sweep.place_inputs(part.trials, program.layout)
     with Checkpoints(session.workdir.checkpoints / name) as checkpoints:
-        done, states = _restore(session, part, keys, checkpoints)
+        done, states = _restore(session, part, program.layout, inputs[0], checkpoints)
         session.progress.advance(done * size)
-        program: Any = None
         for number in range(done + 1, num_epochs + 1):
-            trained = ~np.asarray(states.stopped)[:size]
-            if not trained.any():
+            if to_host(states.stopped, size).all():
                 session.progress.advance((num_epochs - number + 1) * size)
                 break
             if session.interruption.requested:
                 raise Interrupted
-            data = (states, keys, hparams, session.train, session.valid)
-            if program is None:  # compiled here, so that no epoch's seconds hold it
-                program = sweep.make_epoch(part.config, session.mesh).lower(*data).compile()
-            start = time.perf_counter()
-            states, metrics = jax.block_until_ready(program(*data))
-            seconds = time.perf_counter() - start
-            host_states, host_metrics = sweep.to_host((states, metrics), size)
-            epoch = Epoch(number, host_metrics, trained, host_states.diverged == number, seconds)
+            states, host_states, epoch = _run_epoch(program, states, inputs, number, size)
             session.workdir.append_metrics(metric_lines(session.settings, part, epoch))
             checkpoints.save(number, host_states)
             session.progress.advance(size, _describe_epoch(part, epoch, num_epochs))

@@ -1,4 +1,4 @@
-"""The folder of a run: config.json, metrics.jsonl, summary.json, checkpoints/."""
+"""The folder of a run: config, decisions, metrics, checkpoints/ and in the end the summary."""
 
 import json
 import os
@@ -77,6 +77,15 @@ class Workdir:
     @property
     def _metrics(self) -> Path:
         return self.path / "metrics.jsonl"
+
+    def remember(self, name: str, decide: Callable[[], Any]) -> Any:
+        """What `decide` said when it was first asked; a resumed run is told the same."""
+        path = self.path / "decisions.json"
+        decisions = read_json(path) if path.exists() else {}
+        if name not in decisions:
+            decisions[name] = decide()
+            write_json(path, decisions)
+        return decisions[name]
 
     def append_metrics(self, lines: Iterable[Line]) -> None:
         """Adds lines, on disk when this returns."""

@@ -1,9 +1,4 @@
-"""Many trials at once: the leading axis R, spread over every device.
-
-On a CPU each device maps over its trials one at a time: a batched product of small matrices is a
-loop of small products there, and one trial's working set stays in the cache. On an accelerator a
-device takes `trials_per_call` of them at once.
-"""
+"""Many trials in one program: what goes in, the program of an epoch, and how many trials fit."""
 
 import functools
 import itertools
@@ -12,15 +7,13 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from msd_jax.config import Config
 from msd_jax.dataset import Songs
+from msd_jax.devices import Layout, make_layout, map_trials, place, place_trials
+from msd_jax.errors import InputError
 from msd_jax.hyperparams import Hyperparams
 from msd_jax.train import Metrics, TrainState, evaluate, init_state, run_epoch
-
-TRIALS = PartitionSpec("trials")
-EVERYWHERE = PartitionSpec()
 
 
 class Trial(NamedTuple):
@@ -52,90 +45,43 @@ def grid(seeds: Sequence[int], **points: Sequence[float]) -> list[Trial]:
     ]
 
 
-def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """All devices in a row, over which trials are divided."""
-    devices = jax.devices() if devices is None else devices
-    return jax.make_mesh((len(devices),), ("trials",), (AxisType.Auto,), devices=devices)
-
-
-def padded(num_trials: int, mesh: Mesh) -> int:
-    """The least multiple of the number of devices that holds the trials."""
-    return -(-num_trials // mesh.size) * mesh.size
-
-
-def map_trials(function: Callable, mesh: Mesh, trials_per_call: int = 1) -> Callable:
-    """Maps function(trial, shared) over the leading axis R of `trial`.
-
-    Args:
-      function: of a pytree of one trial and a pytree that all trials share.
-      mesh: from `make_mesh`; R is a multiple of its size.
-      trials_per_call: trials that one device takes at once.
-
-    Returns:
-      A function of pytrees with leading axis R, and of the shared one.
-    """
-
-    def on_one_device(trials: Any, shared: Any) -> Any:
-        batch_size = trials_per_call if trials_per_call > 1 else None
-        return jax.lax.map(lambda trial: function(trial, shared), trials, batch_size=batch_size)
-
-    return jax.shard_map(
-        on_one_device, mesh=mesh, in_specs=(TRIALS, EVERYWHERE), out_specs=TRIALS, check_vma=False
-    )
-
-
-def _place(tree: Any, mesh: Mesh) -> Any:
-    """Host arrays [R, ...], repeated up to a multiple of the devices and divided over them."""
-
-    def pad(x: np.ndarray) -> np.ndarray:
-        return x[np.resize(np.arange(len(x)), padded(len(x), mesh))]
-
-    return jax.device_put(jax.tree.map(pad, tree), NamedSharding(mesh, TRIALS))
-
-
-def share(songs: Songs, mesh: Mesh) -> Songs:
+def share(songs: Songs, layout: Layout) -> Songs:
     """Songs, whole on every device."""
-    return jax.device_put(songs, NamedSharding(mesh, EVERYWHERE))
+    return place(songs, layout.everywhere)
 
 
-def place_trials(trials: Sequence[Trial], mesh: Mesh) -> tuple[jax.Array, Hyperparams]:
-    """What R trials are given and never change: keys [R] and hparams [R], padded for the mesh."""
+def place_inputs(trials: Sequence[Trial], layout: Layout) -> tuple[jax.Array, Hyperparams]:
+    """What R trials are given and never change: keys [R] and hparams [R], padded."""
     points = [trial.hparams for trial in trials]
     hparams = jax.tree.map(lambda *xs: np.asarray(xs, np.float32), *points)
-    seeds = _place(np.asarray([trial.seed for trial in trials], np.int32), mesh)
-    return jax.jit(jax.vmap(jax.random.key))(seeds), _place(hparams, mesh)
+    seeds = place_trials(np.asarray([trial.seed for trial in trials], np.int32), layout)
+    return jax.jit(jax.vmap(jax.random.key))(seeds), place_trials(hparams, layout)
 
 
-def place_states(states: TrainState, mesh: Mesh) -> TrainState:
-    """Host states of R trials as the mesh takes them: what is added is stopped."""
-    num_trials = len(states.stopped)
-    placed = _place(states, mesh)
-    return placed.replace(stopped=_stop_padding(np.asarray(states.stopped), num_trials, mesh))
+def _stop_padding(stopped: np.ndarray, layout: Layout) -> jax.Array:
+    is_padding = np.arange(layout.size) >= len(stopped)
+    return place(np.resize(stopped, layout.size) | is_padding, layout.trials)
 
 
-def _stop_padding(stopped: np.ndarray, num_trials: int, mesh: Mesh) -> jax.Array:
-    is_padding = np.arange(padded(num_trials, mesh)) >= num_trials
-    return _place(np.resize(stopped, len(is_padding)) | is_padding, mesh)
+def place_states(states: TrainState, layout: Layout) -> TrainState:
+    """Host states of R trials as the layout has them: what is added is stopped."""
+    placed = place_trials(states, layout)
+    return placed.replace(stopped=_stop_padding(np.asarray(states.stopped), layout))
 
 
-def init_trials(config: Config, keys: jax.Array, num_trials: int, mesh: Mesh) -> TrainState:
-    """States [R, ...] before the first epoch, from `place_trials`'s keys."""
-    states = jax.jit(map_trials(lambda key, _: init_state(config, key), mesh))(keys, ())
-    return states.replace(stopped=_stop_padding(np.zeros(num_trials, bool), num_trials, mesh))
+def init_trials(config: Config, keys: jax.Array, num_trials: int, layout: Layout) -> TrainState:
+    """States [R, ...] before the first epoch, from `place_inputs`'s keys."""
+    init = map_trials(lambda key, _: init_state(config, key), layout)
+    states = jax.jit(init, out_shardings=layout.trials)(keys, ())
+    return states.replace(stopped=_stop_padding(np.zeros(num_trials, bool), layout))
 
 
-def to_host(tree: Any, num_trials: int) -> Any:
-    """The R trials' leaves as host arrays [R, ...], the padding left out."""
-    return jax.tree.map(lambda x: np.array(x[:num_trials]), jax.device_get(tree))
-
-
-def make_epoch(config: Config, mesh: Mesh, trials_per_call: int = 1) -> jax.stages.Wrapped:
+def make_epoch(config: Config, layout: Layout) -> jax.stages.Wrapped:
     """The program of one epoch of all trials.
 
     Args:
       config: of every trial.
-      mesh: from `make_mesh`.
-      trials_per_call: trials that one device takes at once.
+      layout: of the trials.
 
     Returns:
       A jitted function of states [R, ...], keys and hparams [R], train and valid songs, which gives
@@ -144,11 +90,11 @@ def make_epoch(config: Config, mesh: Mesh, trials_per_call: int = 1) -> jax.stag
 
     def one(trial: tuple[TrainState, jax.Array, Hyperparams], data: tuple[Songs, Songs]) -> Any:
         state, key, hparams = trial
-        return run_epoch(config, key, hparams, state, *data)
+        return run_epoch(config, key, hparams, state, *data, layout.batch)
 
-    mapped = map_trials(one, mesh, trials_per_call)
+    mapped = map_trials(one, layout)
 
-    @functools.partial(jax.jit, donate_argnums=0)
+    @functools.partial(jax.jit, donate_argnums=0, out_shardings=layout.trials)
     def epoch(
         states: TrainState, keys: jax.Array, hparams: Hyperparams, train: Songs, valid: Songs
     ) -> tuple[TrainState, Metrics]:
@@ -157,6 +103,56 @@ def make_epoch(config: Config, mesh: Mesh, trials_per_call: int = 1) -> jax.stag
     return epoch
 
 
-def make_test(config: Config, mesh: Mesh, trials_per_call: int = 1) -> Callable:
+def compile_epoch(
+    config: Config, layout: Layout, train: Songs, valid: Songs
+) -> jax.stages.Compiled:
+    """`make_epoch`, compiled for these songs before any trial is made."""
+
+    def trials(shape: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+        size = (layout.size, *shape.shape)
+        return jax.ShapeDtypeStruct(size, shape.dtype, sharding=layout.trials)
+
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    states = jax.eval_shape(functools.partial(init_state, config), key)
+    hparams = jax.tree.map(lambda _: jax.ShapeDtypeStruct((), np.float32), Hyperparams())
+    arguments = jax.tree.map(trials, (states, key, hparams))
+    return make_epoch(config, layout).lower(*arguments, train, valid).compile()
+
+
+def device_bytes(program: jax.stages.Compiled) -> int:
+    """Memory that a program takes on each device, from the compiler's own account."""
+    memory = program.memory_analysis()
+    if memory is None:
+        raise InputError("this backend does not tell a program's memory: give --trials_per_chunk")
+    held = memory.argument_size_in_bytes + memory.output_size_in_bytes
+    return held - memory.alias_size_in_bytes + memory.temp_size_in_bytes
+
+
+def trials_that_fit(config: Config, train: Songs, valid: Songs, budget: int) -> int:
+    """How many trials one program can train within `budget` bytes on each device.
+
+    Two small programs are compiled; what the larger one takes more is a trial's share. To it come
+    the copies of a trial's state on the host, of which there are up to three while it is saved.
+
+    Returns:
+      A multiple of the number of devices, at least one trial on each, whatever the budget.
+    """
+    num_devices = jax.device_count()
+    few, more = (
+        device_bytes(compile_epoch(config, layout, train, valid))
+        for layout in (make_layout(n * num_devices, config.batch_size) for n in (2, 4))
+    )
+    state = jax.eval_shape(functools.partial(init_state, config), jax.random.key(0))
+    copies = 3 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    per_trial = (more - few) // 2 + copies
+    fixed = few - (more - few)
+    return max(1, (budget - fixed) // per_trial) * num_devices
+
+
+def make_test(config: Config, layout: Layout) -> Callable[[Any, Songs], Metrics]:
     """The program that evaluates best_params [R, ...] on songs."""
-    return jax.jit(map_trials(functools.partial(evaluate, config), mesh, trials_per_call))
+
+    def one(params: Any, songs: Songs) -> Metrics:
+        return evaluate(config, params, songs, layout.batch)
+
+    return jax.jit(map_trials(one, layout), out_shardings=layout.trials)

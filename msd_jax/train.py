@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
+from jax.sharding import NamedSharding
 
 from msd_jax import losses, pooling
 from msd_jax.config import Config
@@ -66,8 +67,13 @@ def shuffle(key: jax.Array, epoch: jax.Array, num_songs: int) -> jax.Array:
     return jax.random.permutation(shuffle_key, num_songs)
 
 
-def take(songs: Songs, index: jax.Array) -> Batch:
-    """The songs at `index` [B], their inputs in float32."""
+def take(songs: Songs, index: jax.Array, sharding: NamedSharding | None = None) -> Batch:
+    """The songs at `index` [B], their inputs in float32.
+
+    With a sharding the batch is divided over devices, and so is all that is computed from it.
+    """
+    if sharding is not None:
+        index = jax.lax.with_sharding_constraint(index, sharding)
     inputs, labels = jnp.asarray(songs.inputs), jnp.asarray(songs.labels)
     return Batch(inputs[index].astype(jnp.float32), labels[index])
 
@@ -93,7 +99,12 @@ def train_step(
 
 
 def train_epoch(
-    config: Config, key: jax.Array, hparams: Hyperparams, state: TrainState, train: Songs
+    config: Config,
+    key: jax.Array,
+    hparams: Hyperparams,
+    state: TrainState,
+    train: Songs,
+    sharding: NamedSharding | None = None,
 ) -> tuple[TrainState, Metrics]:
     """One pass over the training songs in a new order, in full batches.
 
@@ -109,7 +120,7 @@ def train_epoch(
 
     def advance(carry: tuple[Any, Any], index: jax.Array) -> tuple[tuple[Any, Any], Metrics]:
         params, opt_state = carry
-        batch = take(train, index)
+        batch = take(train, index, sharding)
         params, opt_state, metrics = train_step(config, params, opt_state, hparams, batch)
         return (params, opt_state), metrics
 
@@ -131,13 +142,16 @@ def _song_metrics(params: Any, outputs: Any, labels: jax.Array) -> Metrics:
     return metrics
 
 
-def evaluate(config: Config, params: Any, songs: Songs) -> Metrics:
+def evaluate(
+    config: Config, params: Any, songs: Songs, sharding: NamedSharding | None = None
+) -> Metrics:
     """Means over all N songs, each counted exactly once.
 
     Args:
       config: of the model.
       params: of the model.
       songs: N of them; N need not be a multiple of the batch size.
+      sharding: of a batch, as in `take`.
 
     Returns:
       loss (the negative log-likelihood of the prediction, in nats) and accuracy, [] each; for an
@@ -149,7 +163,7 @@ def evaluate(config: Config, params: Any, songs: Songs) -> Metrics:
     index = jnp.arange(num_batches * config.batch_size).reshape(num_batches, config.batch_size)
 
     def batch_sums(index: jax.Array) -> Metrics:
-        batch = take(songs, jnp.minimum(index, num_songs - 1))
+        batch = take(songs, jnp.minimum(index, num_songs - 1), sharding)
         metrics = _song_metrics(params, model.apply(params, batch.inputs), batch.labels)
         return jax.tree.map(lambda x: jnp.sum(jnp.where(index < num_songs, x, 0)), metrics)
 
@@ -176,6 +190,7 @@ def run_epoch(
     state: TrainState,
     train: Songs,
     valid: Songs,
+    sharding: NamedSharding | None = None,
 ) -> tuple[TrainState, Metrics]:
     """An epoch of training and its validation; a stopped trial stays as it is.
 
@@ -189,14 +204,15 @@ def run_epoch(
       state: before the epoch.
       train: songs.
       valid: songs.
+      sharding: of a batch, as in `take`.
 
     Returns:
       The state, and train_* and valid_* metrics, [] each; NaN for a trial that was stopped before.
     """
 
     def advance(state: TrainState) -> tuple[TrainState, Metrics]:
-        trained, train_metrics = train_epoch(config, key, hparams, state, train)
-        valid_metrics = evaluate(config, trained.params, valid)
+        trained, train_metrics = train_epoch(config, key, hparams, state, train, sharding)
+        valid_metrics = evaluate(config, trained.params, valid, sharding)
         metrics = {f"train_{name}": x for name, x in train_metrics.items()}
         metrics |= {f"valid_{name}": x for name, x in valid_metrics.items()}
         finite = _all_finite((trained.params, metrics["train_loss"], metrics["valid_loss"]))

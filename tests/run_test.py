@@ -121,7 +121,7 @@ def test_a_finished_run_says_so_and_changes_nothing(tmp_path, data_dir):
 
 def final_arrays(workdir: Path) -> dict[str, bytes]:
     """Every array of the last checkpoint."""
-    with Checkpoints(workdir / "checkpoints" / "part-0") as checkpoints:
+    with Checkpoints(workdir / "checkpoints" / "0-0") as checkpoints:
         arrays = checkpoints.restore_arrays()
     return {name: array.tobytes() for name, array in arrays.items()}
 
@@ -175,6 +175,19 @@ def test_an_interrupted_run_ends_with_the_bits_of_one_left_alone(
     summaries = (read_json(path / "summary.json") for path in (tmp_path, left_alone))
     assert len({json.dumps(without_times(summary)) for summary in summaries}) == 1
     assert final_arrays(tmp_path) == final_arrays(left_alone)
+
+
+def test_chunks_change_no_result(tmp_path, data_dir, left_alone):
+    """Three trials two at a time: the last chunk is padded."""
+    run(tmp_path, *tiny(data_dir, *LONG), "--trials_per_chunk=2")
+    summaries = (read_json(path / "summary.json") for path in (tmp_path, left_alone))
+    assert len({json.dumps(without_times(summary)) for summary in summaries}) == 1
+    key = lambda line: (line["seed"], line["epoch"])  # noqa: E731
+    chunked, whole = (
+        sorted(without_times(read_metrics(path)), key=key) for path in (tmp_path, left_alone)
+    )
+    assert chunked == whole
+    assert sorted(part.name for part in (tmp_path / "checkpoints").iterdir()) == ["0-0", "0-2"]
 
 
 def test_trials_that_run_out_of_patience_end_the_run(tmp_path, data_dir):

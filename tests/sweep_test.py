@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from msd_jax import sweep
+from msd_jax.devices import make_layout, to_host
+from msd_jax.models import make_model, num_params
 from msd_jax.sweep import Trial
 from tests.small import CONFIG, ENSEMBLE, make_songs
 
@@ -26,14 +28,15 @@ make_epoch = functools.cache(sweep.make_epoch)
 
 def train(config, trials, num_devices, num_epochs=3):
     """Host states and metrics of the last epoch, [R, ...]."""
-    mesh = sweep.make_mesh(jax.devices()[:num_devices])
-    train, valid = (sweep.share(songs, mesh) for songs in (TRAIN, VALID))
-    keys, hparams = sweep.place_trials(trials, mesh)
-    states = sweep.init_trials(config, keys, len(trials), mesh)
-    epoch = make_epoch(config, mesh)
+    devices = jax.devices()[:num_devices]
+    layout = make_layout(len(trials), config.batch_size, devices, allow_split=False)
+    train, valid = (sweep.share(songs, layout) for songs in (TRAIN, VALID))
+    keys, hparams = sweep.place_inputs(trials, layout)
+    states = sweep.init_trials(config, keys, len(trials), layout)
+    epoch = make_epoch(config, layout)
     for _ in range(num_epochs):
         states, metrics = epoch(states, keys, hparams, train, valid)
-    return sweep.to_host((states, metrics), len(trials))
+    return to_host((states, metrics), len(trials))
 
 
 def pick(tree, index):
@@ -77,15 +80,45 @@ def test_a_diverging_neighbour_changes_no_bit():
 
 def test_batched_trials_agree_with_single_ones():
     """As an accelerator takes them: all at once, equal to rounding."""
-    mesh = sweep.make_mesh()
-    keys, hparams = sweep.place_trials(TRIALS, mesh)
-    states = sweep.init_trials(CONFIG, keys, len(TRIALS), mesh)
-    epoch = sweep.make_epoch(CONFIG, mesh, trials_per_call=3)
-    songs = (sweep.share(songs, mesh) for songs in (TRAIN, VALID))
-    batched, _ = epoch(states, keys, hparams, *songs)
+    layout = make_layout(len(TRIALS), CONFIG.batch_size)._replace(trials_per_call=3)
+    keys, hparams = sweep.place_inputs(TRIALS, layout)
+    states = sweep.init_trials(CONFIG, keys, len(TRIALS), layout)
+    songs = (sweep.share(songs, layout) for songs in (TRAIN, VALID))
+    batched, _ = sweep.make_epoch(CONFIG, layout)(states, keys, hparams, *songs)
     single, _ = train(CONFIG, TRIALS, 2, num_epochs=1)
-    batched = sweep.to_host(batched, len(TRIALS))
-    chex.assert_trees_all_close(batched.params, single.params, atol=1e-5)
+    chex.assert_trees_all_close(to_host(batched, 5).params, single.params, atol=1e-5)
+
+
+def test_one_trial_alone_divides_its_batches_and_agrees_to_rounding():
+    layout = make_layout(1, CONFIG.batch_size)
+    assert layout.split_batch
+    assert layout.size == 1
+    keys, hparams = sweep.place_inputs(TRIALS[:1], layout)
+    states = sweep.init_trials(CONFIG, keys, 1, layout)
+    songs = [sweep.share(songs, layout) for songs in (TRAIN, VALID)]
+    program = sweep.compile_epoch(CONFIG, layout, *songs)
+    states, metrics = program(states, keys, hparams, *songs)
+    whole = train(CONFIG, TRIALS[:1], 1, num_epochs=1)
+    chex.assert_trees_all_close(to_host((states, metrics), 1), whole, atol=1e-5)
+    tested = sweep.make_test(CONFIG, layout)(states.best_params, songs[1])
+    np.testing.assert_allclose(tested["loss"], metrics["valid_loss"], rtol=1e-5)
+
+
+def test_batches_that_the_devices_do_not_divide_stay_whole():
+    assert not make_layout(1, 7).split_batch
+    assert not make_layout(2, 4).split_batch
+    assert not make_layout(1, 4, jax.devices()[:1]).split_batch
+
+
+def test_more_memory_holds_more_trials_and_the_least_is_one_a_device():
+    layout = make_layout(2, CONFIG.batch_size)
+    songs = [sweep.share(songs, layout) for songs in (TRAIN, VALID)]
+    state_bytes = 4 * 4 * num_params(make_model(CONFIG).init(jax.random.key(0)))
+    fit = [sweep.trials_that_fit(CONFIG, *songs, budget) for budget in (0, 10**6, 2 * 10**6)]
+    assert fit[0] == 2
+    # On each of two devices a trial holds its state once and a program's copy at least.
+    assert 2 < fit[1] <= 2 * 10**6 / state_bytes
+    assert fit[2] - fit[1] == pytest.approx(fit[1], rel=0.2)
 
 
 def test_the_grid_is_full_with_the_seeds_of_a_point_side_by_side():
@@ -99,22 +132,22 @@ def test_the_grid_is_full_with_the_seeds_of_a_point_side_by_side():
 
 
 def test_padding_is_stopped_and_goes_away():
-    mesh = sweep.make_mesh()
-    keys, _ = sweep.place_trials(TRIALS, mesh)
-    states = sweep.init_trials(CONFIG, keys, len(TRIALS), mesh)
+    layout = make_layout(len(TRIALS), CONFIG.batch_size)
+    keys, _ = sweep.place_inputs(TRIALS, layout)
+    states = sweep.init_trials(CONFIG, keys, len(TRIALS), layout)
     np.testing.assert_array_equal(states.stopped, [False] * 5 + [True])
-    again = sweep.place_states(sweep.to_host(states, 5), mesh)
+    again = sweep.place_states(to_host(states, 5), layout)
     np.testing.assert_array_equal(again.stopped, states.stopped)
-    chex.assert_trees_all_equal(sweep.to_host(again, 5), sweep.to_host(states, 5))
+    chex.assert_trees_all_equal(to_host(again, 5), to_host(states, 5))
 
 
 def test_the_test_program_evaluates_the_best_parameters():
     """After one epoch they are the parameters that the epoch validated."""
-    mesh = sweep.make_mesh()
-    keys, hparams = sweep.place_trials(TRIALS, mesh)
-    songs = [sweep.share(songs, mesh) for songs in (TRAIN, VALID)]
-    states = sweep.init_trials(CONFIG, keys, len(TRIALS), mesh)
-    states, expected = make_epoch(CONFIG, mesh)(states, keys, hparams, *songs)
-    metrics = sweep.make_test(CONFIG, mesh)(states.best_params, songs[1])
+    layout = make_layout(len(TRIALS), CONFIG.batch_size)
+    keys, hparams = sweep.place_inputs(TRIALS, layout)
+    songs = [sweep.share(songs, layout) for songs in (TRAIN, VALID)]
+    states = sweep.init_trials(CONFIG, keys, len(TRIALS), layout)
+    states, expected = make_epoch(CONFIG, layout)(states, keys, hparams, *songs)
+    metrics = sweep.make_test(CONFIG, layout)(states.best_params, songs[1])
     for name in ("loss", "accuracy"):
         np.testing.assert_allclose(metrics[name][:5], expected[f"valid_{name}"][:5], rtol=1e-6)
