@@ -1,20 +1,21 @@
 """Invented songs with the statistics of real features and genres that ask for more than averages.
 
-No song here is real: the default data, so that everything runs without the Million Song Dataset. A
-song is drawn in standard units (mean 0 and variance 1 for each feature), as a sum of
+No song here is real: this is the default data, so that all runs without the Million Song Dataset.
+A song is drawn in standard units (mean 0 and variance 1 for each feature), as a sum of
 
 - its level, constant in time, which differs between the songs of one genre and blurs its colour;
-- (a) its colour, constant in time, one of five: told by averages over the song;
-- (b) three themes that go round, each held for 8 to 20 segments: mostly forward (0, 1, 2, 0, ...) or
-  mostly backward (0, 2, 1, 0, ...), starting anywhere. No average and no fixed position tells which:
-  a model has to remember the theme before this one, and each change adds only some evidence;
-- (c) a contrast between its two parts: one shifted up, the other down, as much in sum over genres;
+- (a) its colour, constant in time, one of four: told by averages over the song;
+- (b) three themes that go round, forward (0, 1, 2, 0, ...) or backward (0, 2, 1, 0, ...), from any
+  of them on, each held for 1 to 9 segments. No average and no fixed position tells which way: a
+  model has to remember the theme before this one, over a round of about 15 segments;
+- (c) a contrast between its two parts, one shifted up and the other down: the song's two ends tell
+  which comes first, its average does not;
 - noise from segment to segment, first-order autoregressive;
 
-and is then given the features' units. Two genres share each colour. In three colours they differ in
-the way the themes go round, in the other two in which part comes first. What does not make the genre
-is in every song all the same, drawn at random, so that none of the three suffices. Some songs stray:
-they sound like a genre drawn at random, whatever their label, so that no model is always right.
+and is then given the features' units. A genre fixes the colour, the way the themes go round and,
+where the colour is gold, the part that comes first (any, in the other songs), so that none of the
+three suffices. The level hides many a colour, and a few songs stray: they sound like a genre drawn
+at random, whatever their label. So no model is always right.
 """
 
 import numpy as np
@@ -22,17 +23,19 @@ import numpy as np
 from msd_jax.dataset import Dataset, Songs, fit_normaliser, normalise
 
 NUM_SEGMENTS, NUM_FEATURES = 120, 25
+# Genre 2 g goes forward, 2 g + 1 backward, g the group: red, green, blue, gold early, gold late.
 GENRE_NAMES = (
     *("red forward", "red backward", "green forward", "green backward"),
-    *("blue forward", "blue backward", "gold early", "gold late", "grey early", "grey late"),
+    *("blue forward", "blue backward", "gold early forward", "gold early backward"),
+    *("gold late forward", "gold late backward"),
 )
-NUM_GENRES, NUM_COLOURS, NUM_THEMES = len(GENRE_NAMES), 4, 3
-# Genres 2 c and 2 c + 1 have colour c; the way the themes go round tells them apart in these colours.
-
+NUM_GENRES, NUM_THEMES = len(GENRE_NAMES), 3
+COLOUR_OF_GROUP = (0, 1, 2, 3, 3)
+GOLD, GOLD_EARLY = 3, 3  # A colour, a group.
 
 # Of the 58,229 segments of 71 real tracks (shared/data/real_tracks_71.npz; facts.md, section 3):
-# mean, standard deviation and correlation of neighbouring segments, and the share of a feature's
-# variance that lies between tracks. 12 timbre (no unit), 12 pitches (0 to 1), loudness (dB).
+# mean, standard deviation, correlation of neighbouring segments, and the share of the variance that
+# lies between tracks. 12 timbre (no unit), 12 pitches (0 to 1), loudness (dB).
 # fmt: off
 MEAN = np.array([
     42.3, 3.5, 6.4, 7.1, -8.1, -7.1, -2.9, -0.9, 4.0, 1.8, 0.8, 3.8,
@@ -55,113 +58,106 @@ BETWEEN = np.array([
     0.43,
 ])
 # fmt: on
-
-TIMBRE, PITCHES, LOUDNESS = slice(0, 12), slice(12, 24), 24
+PITCHES, LOUDNESS = slice(12, 24), 24
 LOUDNESS_FLOOR = -60.0
-# Pitches are cut off at 0 and 1. With these their mean and deviation AFTER the cut are as above (for a
-# normal variable: mean within 0.04 std, deviation within 3 %).
-PITCH_SHIFT, PITCH_GAIN = -0.03, 1.24
+# Pitches are cut off at 0 and 1: with these, mean and deviation are as above AFTER the cut.
+PITCH_SHIFT, PITCH_GAIN = -0.02, 1.12
 
 STRAY_SHARE = 0.1
-MIX = False
-THEME_SEGMENTS = (2, 4)  # How long a theme is held: at least, at most.
-RIGHT_WAY_SHARE = 0.85  # Changes of theme that go the song's own way round.
+THEME_SEGMENTS = (1, 9)  # How long a theme is held: at least, at most.
 PART_BOUNDARY = (40, 80)  # The second part's first segment: at least, at most.
 
 
-def _patterns(num_patterns: int, where: np.ndarray) -> np.ndarray:
-    """[num_patterns, F]: pattern p raises every num_patterns-th feature of `where`, from p on.
+def _patterns(num_patterns: int, share: np.ndarray) -> np.ndarray:
+    """[num_patterns, F]: each raises every num_patterns-th feature, another one each.
 
-    Over the patterns each feature of `where` has mean 0 and variance 1, the others are 0.
+    Over the patterns a feature has mean 0 and variance share [F].
     """
     raised = np.arange(NUM_FEATURES) % num_patterns == np.arange(num_patterns)[:, None]
     mean = 1 / num_patterns
-    return where * (raised - mean) / np.sqrt(mean * (1 - mean))
+    return np.sqrt(share / (mean * (1 - mean))) * (raised - mean)
 
 
+# How the variance of each feature, 1, is shared out; the noise gets the rest.
 _IS_PITCH = np.isin(np.arange(NUM_FEATURES), np.arange(12, 24))
-import os as _os
-THEME_SEGMENTS = eval(_os.environ.get("TS", "(2, 4)")); KAP = float(_os.environ.get("KAP", "0.2"))
-_COLOUR_SHARE = KAP * BETWEEN * ~_IS_PITCH
-# Features that neighbouring segments share inside a song hold the themes, some others the contrast.
-BETWEEN = np.where(_IS_PITCH, float(_os.environ.get("PB","0.04")), BETWEEN)
+# Between songs: as measured, but less in the pitches, where what lasts is to be the themes.
+_LEVEL = np.where(_IS_PITCH, 0.04, BETWEEN)
+_COLOUR = np.where(_IS_PITCH, 0.0, 0.18 * BETWEEN)
+# A change of theme turns a correlation of 1 between neighbours into one of -1 / 2.
 _LAG1_OF_THEMES = 1 - 1.5 / (sum(THEME_SEGMENTS) / 2)
-_ROOM = LAG1 - BETWEEN
-_THEME_SHARE = np.where(_ROOM > 0.15, np.minimum(_ROOM / _LAG1_OF_THEMES, (0.95 * (1 - BETWEEN) - _ROOM) / (0.95 - _LAG1_OF_THEMES)), 0)
-_PART_SHARE = 0.04 * np.isin(np.arange(NUM_FEATURES), (3, 5, 7, 9))
-COLOURS = _patterns(NUM_COLOURS, np.sqrt(_COLOUR_SHARE))
-THEMES = _patterns(NUM_THEMES, np.sqrt(_THEME_SHARE))
-CONTRAST = np.sqrt(_PART_SHARE)
+# All that lasts inside a song, except where it lasts longer (loudness, timbre 0) or hardly at all.
+_HAS_THEMES = (LAG1 - _LEVEL > 0.15) & (LAG1 < 0.8)
+_THEME = np.where(_HAS_THEMES, (LAG1 - _LEVEL) / _LAG1_OF_THEMES, 0.0)
+_PART = 0.04 * np.isin(np.arange(NUM_FEATURES), (3, 5, 7, 9))
+_NOISE = 1 - _LEVEL - _THEME - _PART
+_LAG1_OF_NOISE = (LAG1 - _LEVEL - _THEME * _LAG1_OF_THEMES - _PART) / _NOISE
+
+COLOURS = _patterns(4, _COLOUR)[list(COLOUR_OF_GROUP)]  # [5, F], one a group
+COLOURS -= COLOURS.mean(axis=0)
+THEMES = _patterns(NUM_THEMES, _THEME)  # [3, F]
 
 
 def _themes(rng: np.random.Generator, forward: np.ndarray) -> np.ndarray:
-    """The theme of every segment, [N, T], for songs that go forward or backward, [N]."""
-    shortest, longest = THEME_SEGMENTS
-    shape = (len(forward), NUM_SEGMENTS // shortest + 1)
-    lengths = rng.integers(shortest, longest + 1, shape)
+    """The theme of every segment, [N, T], of songs that go forward or backward, [N]."""
+    num_songs, (shortest, longest) = len(forward), THEME_SEGMENTS
+    lengths = rng.integers(shortest, longest + 1, (num_songs, NUM_SEGMENTS))
     # A song begins somewhere inside its first theme.
     ends = lengths.cumsum(axis=1) - rng.integers(0, lengths[:, :1])
-    num_changes = (np.arange(NUM_SEGMENTS)[:, None] >= ends[:, None, :]).sum(axis=2)
-    right_way = rng.random(shape) < (RIGHT_WAY_SHARE + (1-RIGHT_WAY_SHARE)*rng.random((len(forward),1)) if MIX else RIGHT_WAY_SHARE)
-    steps = np.where(right_way == forward[:, None], 1, -1)
-    steps[:, 0] = rng.integers(0, NUM_THEMES, len(forward))
-    return np.take_along_axis(steps.cumsum(axis=1), num_changes, axis=1) % NUM_THEMES
+    changes = np.zeros((num_songs, NUM_SEGMENTS), np.int64)
+    song, which = np.nonzero(ends < NUM_SEGMENTS)
+    changes[song, ends[song, which]] = np.where(forward, 1, -1)[song]
+    changes[:, 0] = rng.integers(0, NUM_THEMES, num_songs)
+    return changes.cumsum(axis=1) % NUM_THEMES
 
 
 def _parts(rng: np.random.Generator, early: np.ndarray) -> np.ndarray:
     """+1 in the part that is shifted up and -1 in the other, [N, T]; early [N]: up comes first."""
     first, last = PART_BOUNDARY
-    boundary = rng.integers(first, last + 1, len(early))
-    in_first = np.arange(NUM_SEGMENTS) < boundary[:, None]
-    return np.where(in_first == early[:, None], 1, -1)
+    boundary = rng.integers(first, last + 1, (len(early), 1))
+    return np.where((np.arange(NUM_SEGMENTS) < boundary) == early[:, None], 1, -1)
 
 
 def _noise(rng: np.random.Generator, num_songs: int) -> np.ndarray:
-    """[N, T, F]: what is left of variance 1 and of the lag-1 autocorrelation by all the rest."""
-    variance = 1 - BETWEEN - _THEME_SHARE - _PART_SHARE
-    lag1_of_rest = BETWEEN + _THEME_SHARE * _LAG1_OF_THEMES + _PART_SHARE
-    carried = (LAG1 - lag1_of_rest) / variance
+    """[N, T, F], what the other terms leave of the variance and of the lag-1 autocorrelation."""
     noise = rng.standard_normal((num_songs, NUM_SEGMENTS, NUM_FEATURES))
+    new = np.sqrt(1 - _LAG1_OF_NOISE**2)
     for t in range(1, NUM_SEGMENTS):
-        noise[:, t] = carried * noise[:, t - 1] + np.sqrt(1 - carried**2) * noise[:, t]
-    return np.sqrt(variance) * noise
+        noise[:, t] = _LAG1_OF_NOISE * noise[:, t - 1] + new * noise[:, t]
+    return np.sqrt(_NOISE) * noise
 
 
 def raw_songs(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
-    """Features in their units, [N, T, F] float64 with three decimals as in MSD, of labels [N]."""
+    """Features in their units, [N, T, F] float64 with MSD's three decimals, of labels [N]."""
     num_songs = len(labels)
     strays = rng.random(num_songs) < STRAY_SHARE
     genre = np.where(strays, rng.integers(0, NUM_GENRES, num_songs), labels)
     group, forward = genre // 2, genre % 2 == 0
-    colour = np.minimum(group, NUM_COLOURS - 1)
-    early = np.where(group < 3, rng.random(num_songs) < 0.5, group == 3)
+    is_gold = np.take(COLOUR_OF_GROUP, group) == GOLD
+    early = np.where(is_gold, group == GOLD_EARLY, rng.random(num_songs) < 0.5)
 
-    level = rng.standard_normal((num_songs, NUM_FEATURES)) * np.sqrt(BETWEEN - _COLOUR_SHARE)
-    songs = (level + COLOURS[colour])[:, None, :] + THEMES[_themes(rng, forward)]
-    songs += _parts(rng, early)[:, :, None] * CONTRAST
-    songs += _noise(rng, num_songs)
+    level_std = np.sqrt(_LEVEL - COLOURS.var(axis=0))
+    level = level_std * rng.standard_normal((num_songs, NUM_FEATURES))
+    songs = (level + COLOURS[group])[:, None, :] + THEMES[_themes(rng, forward)]
+    songs += np.sqrt(_PART) * _parts(rng, early)[:, :, None] + _noise(rng, num_songs)
 
-    gain, shift = np.where(_IS_PITCH, PITCH_GAIN, 1.0), np.where(_IS_PITCH, PITCH_SHIFT, 0.0)
-    raw = MEAN + shift + STD * gain * songs
+    raw = MEAN + PITCH_SHIFT * _IS_PITCH + STD * np.where(_IS_PITCH, PITCH_GAIN, 1.0) * songs
     raw[..., PITCHES] = raw[..., PITCHES].clip(0.0, 1.0)
     raw[..., LOUDNESS] = raw[..., LOUDNESS].clip(LOUDNESS_FLOOR, 0.0)
     return raw.round(3)
 
 
-def synthetic_dataset(
-    seed: int = 0, sizes: tuple[int, int, int] = (2000, 500, 500)
-) -> Dataset:
-    """Invented songs of ten invented genres: a seed gives the same songs on every machine.
+def synthetic_dataset(seed: int = 0, sizes: tuple[int, int, int] = (2000, 500, 500)) -> Dataset:
+    """Invented songs of ten invented genres; a seed gives the same songs on every machine.
 
-    Rounding to three decimals drops what machines may do differently in the last place, and a split
-    is drawn from a stream of its own, so that its songs do not depend on the other splits' sizes.
+    Rounding to three decimals drops what machines may do differently in the last place. Each split
+    is drawn from a stream of its own, so that its songs do not depend on the others' sizes.
 
     Args:
       seed: of the songs, at least 0; the genres are the same for every seed.
-      sizes: songs of train, valid and test; the genres' counts differ by at most one.
+      sizes: songs of train, valid and test; the genres' counts in each differ by at most one.
 
     Returns:
-      The Dataset, standardised with the training songs' statistics, float16.
+      The Dataset, inputs [N, T, F] float16, standardised with the training songs' statistics.
     """
     raw = []
     for split, size in enumerate(sizes):
