@@ -33,7 +33,7 @@ NUM_GENRES, NUM_THEMES = len(GENRE_NAMES), 3
 COLOUR_OF_GROUP = (0, 1, 2, 3, 3)
 GOLD, GOLD_EARLY = 3, 3  # A colour, a group.
 
-# Of the 58,229 segments of 71 real tracks (shared/data/real_tracks_71.npz; facts.md, section 3):
+# Of the 58,229 segments of 71 real tracks of the Million Song Dataset, measured:
 # mean, standard deviation, correlation of neighbouring segments, and the share of the variance that
 # lies between tracks. 12 timbre (no unit), 12 pitches (0 to 1), loudness (dB).
 # fmt: off

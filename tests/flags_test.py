@@ -27,7 +27,7 @@ def settings(*arguments: str) -> flags.Settings:
 @pytest.mark.parametrize(
     ("model", "num_hidden", "num_epochs", "beta", "alpha", "num_snippets"),
     [
-        # facts.md, section 1: the report's widths, epochs and coefficients.
+        # The report's widths, epochs and coefficients.
         ("mlp", (200,), 40, None, None, None),
         ("baseline", (100,), 40, (100.0,), None, None),
         ("ensemble", (100,), 30, (100.0,), None, (4,)),

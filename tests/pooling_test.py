@@ -60,7 +60,7 @@ def test_report_error_takes_pooled_probabilities_as_logits(rule, logits):
 
 
 def test_report_error_of_the_product_cannot_inflate():
-    # facts.md, section 1: 25 genres and m1 lie in 2.285..3.285 however wrong the members are.
+    # 25 genres and m1 lie in 2.285..3.285 however wrong the members are.
     certain = jnp.log(jnp.full((4, 2, 25), 1e-9).at[:, :, 0].set(1.0))
     right, wrong = pooling.report_error(certain, jnp.array([0, 1]), "product")
     np.testing.assert_allclose([right, wrong], [2.285, 3.285], atol=1e-3)
