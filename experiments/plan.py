@@ -25,7 +25,8 @@ def make_plan(settings: Settings, dataset: Dataset) -> list[Part]:
     """One part for every num_hidden and num_snippets, each with the full grid times the seeds.
 
     Raises:
-      InputError: if the data set has fewer songs than a batch, or segments that do not divide.
+      InputError: if the data set has fewer songs than a batch, or segments that do not divide, or
+        a seed is too large.
     """
     num_train = len(dataset.train.labels)
     if num_train < settings.batch_size:
@@ -33,6 +34,9 @@ def make_plan(settings: Settings, dataset: Dataset) -> list[Part]:
             f"{num_train} training songs are fewer than one batch of {settings.batch_size}: "
             "lower --batch_size"
         )
+    last_seed = settings.seed + settings.num_seeds - 1
+    if last_seed >= 2**31:
+        raise InputError(f"the last seed would be {last_seed}: it must be below 2^31, lower --seed")
     static = {name: getattr(settings, name) for name in _CONFIG_FLAGS}
     shape: dict[str, Any] = {
         "num_segments": dataset.num_segments,

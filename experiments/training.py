@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import time
+from collections import Counter
 from typing import NamedTuple
 
 import jax
@@ -18,6 +19,7 @@ from msd_jax.checkpoints import Checkpoints
 from msd_jax.config import Config
 from msd_jax.dataset import Songs
 from msd_jax.devices import Layout, to_host
+from msd_jax.errors import InputError
 from msd_jax.train import TrainState
 
 
@@ -97,10 +99,25 @@ def _restore(
     names = [describe(session.settings, part.config, trial) for trial in part.trials]
 
     def is_before(line: Line) -> bool:
-        return line["epoch"] <= done or {name: line[name] for name in names[0]} not in names
+        return (
+            line.get("epoch", 0) <= done or {name: line.get(name) for name in names[0]} not in names
+        )
 
     session.workdir.keep_metrics(is_before)
+    _check_metrics(session.workdir, names, states, done)
     return done, states
+
+
+def _check_metrics(workdir: Workdir, names: list[Line], states: TrainState, done: int) -> None:
+    """Raises InputError unless the metrics of all epochs before the checkpoint are there."""
+    found = Counter(tuple(line.get(name) for name in names[0]) for line in workdir.read_metrics())
+    epochs = to_host(states.epoch, len(names)) + (to_host(states.diverged, len(names)) > 0)
+    for name, expected in zip(names, epochs, strict=True):
+        if found[tuple(name.values())] != expected:
+            raise InputError(
+                f"{workdir.path}: metrics.jsonl lacks some of the {expected} epochs of a trial "
+                f"before checkpoint {done}: start afresh in another --workdir"
+            )
 
 
 def _describe_epoch(part: Part, epoch: Epoch, num_epochs: int) -> str:

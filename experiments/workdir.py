@@ -9,6 +9,7 @@ from typing import Any
 from msd_jax.errors import InputError
 
 Line = dict[str, Any]
+_AFRESH = "start afresh in another --workdir"
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -17,8 +18,15 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """What `write_json` wrote."""
-    return json.loads(path.read_text())
+    """What `write_json` wrote.
+
+    Raises:
+      InputError: if the file is damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        raise InputError(f"{path}: damaged, not JSON: {_AFRESH}") from None
 
 
 def _write_atomically(path: Path, text: str) -> None:
@@ -52,11 +60,11 @@ class Workdir:
         self.path = path
         config_path = path / "config.json"
         try:
-            (path / "checkpoints").mkdir(parents=True, exist_ok=True)
             self.resumed = config_path.exists()
             if self.resumed:
                 _check_identity(config_path, identity)
-            else:
+            (path / "checkpoints").mkdir(parents=True, exist_ok=True)
+            if not self.resumed:
                 write_json(config_path, config)
         except OSError as error:
             reason = error.strerror or error
@@ -96,11 +104,17 @@ class Workdir:
             os.fsync(file.fileno())
 
     def read_metrics(self) -> list[Line]:
-        """All whole lines; what a kill left of a last one is not there."""
+        """All whole lines; what a kill left of a last one is not there.
+
+        Raises:
+          InputError: if the file is damaged.
+        """
         if not self._metrics.exists():
             return []
-        lines = self._metrics.read_text().split("\n")
-        return [json.loads(line) for line in lines[:-1]]
+        try:
+            return [json.loads(line) for line in self._metrics.read_text().split("\n")[:-1]]
+        except ValueError:
+            raise InputError(f"{self._metrics}: damaged, not JSON lines: {_AFRESH}") from None
 
     def keep_metrics(self, wanted: Callable[[Line], bool]) -> None:
         """Drops the lines that are not wanted: epochs that will be trained again."""

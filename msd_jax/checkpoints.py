@@ -89,7 +89,7 @@ class Checkpoints:
 
         Raises:
           OSError and others: if the save before this one failed.
-          ValueError: if there is a checkpoint of this step.
+          ValueError: if there is a checkpoint of this step or a later one.
         """
         arrays = flatten(tree)
         digests = {name: _digest(array) for name, array in arrays.items()}
@@ -98,7 +98,9 @@ class Checkpoints:
             arrays=ocp.args.StandardSave(arrays), digests=ocp.args.JsonSave(digests)
         )
         if not self._manager.save(step, args=items):
-            raise ValueError(f"checkpoint {step} was not saved: there is one already")
+            raise ValueError(
+                f"checkpoint {step} was not saved: there is one of this step or a later one"
+            )
 
     def restore(self, like: Any) -> tuple[int, Any] | None:
         """The newest checkpoint that verifies.
@@ -110,24 +112,33 @@ class Checkpoints:
           Its step and tree, leaves on the host; None if nothing was ever saved.
 
         Raises:
-          InputError: if there are checkpoints and every one is damaged.
+          InputError: if there are checkpoints and every one is damaged, now or set aside before.
+          ValueError: if a sound checkpoint is not of the structure of `like`.
         """
-        steps = sorted(self._manager.all_steps(), reverse=True)
-        for step in steps:
+        for step in sorted(self._manager.all_steps(), reverse=True):
             try:
-                return step, unflatten(like, self._restore_verified(step))
+                arrays = self._restore_verified(step)
             except Exception as error:  # orbax and tensorstore raise many types on damage
-                reason = " ".join(str(error).split())[:200]
-                self.set_aside.append((step, reason))
-                folder = self._directory / str(step)
-                folder.rename(folder.with_name(f"corrupt-{step}"))
-                self._manager.reload()
-        if steps:
+                self._set_aside(step, " ".join(str(error).split())[:200])
+            else:
+                return step, unflatten(like, arrays)
+        damaged = sorted(path.name for path in self._directory.glob("corrupt-*"))
+        if damaged:
             raise InputError(
-                f"{self._directory}: every checkpoint is damaged ({self.set_aside[0][1]}): "
+                f"{self._directory}: every checkpoint is damaged ({', '.join(damaged)}): "
                 "start afresh in another workdir"
             )
         return None
+
+    def _set_aside(self, step: int, reason: str) -> None:
+        """Renames a damaged step to corrupt-<step>, or corrupt-<step>-2 if it happens again."""
+        folder = self._directory / str(step)
+        aside, count = folder.with_name(f"corrupt-{step}"), 2
+        while aside.exists():
+            aside, count = folder.with_name(f"corrupt-{step}-{count}"), count + 1
+        folder.rename(aside)
+        self._manager.reload()
+        self.set_aside.append((step, reason))
 
     def restore_arrays(self) -> dict[str, np.ndarray]:
         """All arrays of the newest checkpoint by dotted path.

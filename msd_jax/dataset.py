@@ -62,7 +62,8 @@ class Normaliser(NamedTuple):
 def fit_normaliser(inputs: np.ndarray) -> Normaliser:
     """Statistics of inputs [N, T, F]; a feature that never changes gets std 1."""
     mean, std = inputs.mean(axis=0, dtype=np.float64), inputs.std(axis=0, dtype=np.float64)
-    return Normaliser(mean, np.where(std > 0, std, 1.0))
+    # Not where std is 0: the mean of equal numbers is rounded.
+    return Normaliser(mean, np.where(inputs.max(axis=0) > inputs.min(axis=0), std, 1.0))
 
 
 def normalise(normaliser: Normaliser, inputs: np.ndarray) -> np.ndarray:
@@ -99,7 +100,8 @@ def _check_inputs(inputs: np.ndarray, path: Path) -> np.ndarray:
                 f"{path}: inputs have {inputs.shape[1]} columns, which is no multiple of "
                 f"{COURSE_NUM_FEATURES} features: save them as N x T x F"
             )
-        inputs = inputs.reshape(inputs.shape[0], -1, COURSE_NUM_FEATURES)
+        num_segments = inputs.shape[1] // COURSE_NUM_FEATURES
+        inputs = inputs.reshape(inputs.shape[0], num_segments, COURSE_NUM_FEATURES)
     if inputs.ndim != 3 or 0 in inputs.shape:
         raise InputError(
             f"{path}: inputs have shape {inputs.shape}: N x T*25 or N x T x F is needed"
@@ -158,14 +160,24 @@ def _load_split(path: Path) -> tuple[Songs, tuple[str, ...]]:
     return Songs(inputs, _check_labels(arrays["targets"], len(inputs), len(names), path)), names
 
 
+def _test_paths(data_dir: Path, stem: str) -> tuple[Path, Path]:
+    return data_dir / f"{stem}-test-inputs.npz", data_dir / f"{stem}-test-targets.npz"
+
+
 def _load_test(data_dir: Path, stem: str, num_genres: int) -> Songs | None:
-    inputs_path = data_dir / f"{stem}-test-inputs.npz"
-    targets_path = data_dir / f"{stem}-test-targets.npz"
+    inputs_path, targets_path = _test_paths(data_dir, stem)
     if not (inputs_path.exists() and targets_path.exists()):
         return None
     inputs = _check_inputs(read_npz(inputs_path, ("inputs",))["inputs"], inputs_path)
     targets = read_npz(targets_path, ("targets",))["targets"]
     return Songs(inputs, _check_labels(targets, len(inputs), num_genres, targets_path))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name too long for any folder
+        return False
 
 
 def load_dataset(name: str, data_dir: Path) -> Dataset:
@@ -182,7 +194,7 @@ def load_dataset(name: str, data_dir: Path) -> Dataset:
       InputError: for whatever is wrong with the files.
     """
     stem = COURSE_STEMS.get(name, name)
-    if not data_dir.is_dir():
+    if not _is_folder(data_dir):
         raise InputError(
             f"{data_dir}: no such folder: give the folder of {stem}-train.npz as data_dir"
         )
@@ -204,11 +216,15 @@ def load_dataset(name: str, data_dir: Path) -> Dataset:
 def save_dataset(dataset: Dataset, data_dir: Path, stem: str) -> None:
     """Writes the course's layout, inputs N x T x F; `load_dataset` gives the same arrays."""
     label_map = np.array([name.encode() for name in dataset.genre_names])
+    if dataset.test is None:  # none of an older data set may stay beside the new songs
+        for path in _test_paths(data_dir, stem):
+            path.unlink(missing_ok=True)
     for split, songs in _songs_by_split(dataset):
         inputs, targets = songs
         if split == "test":
-            np.savez(data_dir / f"{stem}-test-inputs.npz", inputs=inputs)
-            np.savez(data_dir / f"{stem}-test-targets.npz", targets=targets)
+            inputs_path, targets_path = _test_paths(data_dir, stem)
+            np.savez(inputs_path, inputs=inputs)
+            np.savez(targets_path, targets=targets)
         else:
             path = data_dir / f"{stem}-{split}.npz"
             np.savez(path, inputs=inputs, targets=targets, label_map=label_map)

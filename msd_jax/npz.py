@@ -1,7 +1,9 @@
 """npz files from elsewhere: headers first, then data, never a pickle."""
 
+import lzma
 import math
 import os
+import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -25,10 +27,17 @@ def machine_memory() -> int:
 
 
 def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    version = npy_format.read_magic(file)
-    if version == (1, 0):
-        return npy_format.read_array_header_1_0(file)
-    return npy_format.read_array_header_2_0(file)
+    read = {
+        (1, 0): npy_format.read_array_header_1_0,
+        (2, 0): npy_format.read_array_header_2_0,
+        (3, 0): npy_format.read_array_header_2_0,
+    }
+    try:
+        # A header written by Python 2 is read with a warning: it is refused like other damage.
+        with warnings.catch_warnings(action="error"):
+            return read[npy_format.read_magic(file)](file)
+    except Exception as error:  # numpy lets through whatever its parser meets in a damaged header
+        raise ValueError(f"a damaged npy header, {error}") from error
 
 
 def _declared_bytes(archive: zipfile.ZipFile, key: str, path: Path) -> int:
@@ -40,6 +49,10 @@ def _declared_bytes(archive: zipfile.ZipFile, key: str, path: Path) -> int:
     if dtype.hasobject:
         raise InputError(
             f"{path}: {key} is a pickled object, which is never opened: save plain arrays"
+        )
+    if dtype.itemsize == 0:
+        raise InputError(
+            f"{path}: {key} has elements of no size: the file is damaged, make it anew"
         )
     size = math.prod(shape) * dtype.itemsize
     if header_bytes + size != info.file_size:
@@ -69,9 +82,9 @@ def read_npz(path: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
             members = set(archive.namelist())
             missing = [key for key in keys if f"{key}.npy" not in members]
             if missing:
-                found = (
-                    ", ".join(sorted(name.removesuffix(".npy") for name in members)) or "nothing"
-                )
+                # Names may hold anything: as Python writes them they stay on the line.
+                names = sorted(repr(name.removesuffix(".npy")) for name in members)
+                found = ", ".join(names)[:200] or "nothing"
                 raise InputError(f"{path}: no {' and no '.join(missing)} in it, only {found}")
             declared = sum(_declared_bytes(archive, key, path) for key in keys)
             if declared > machine_memory():
@@ -90,6 +103,7 @@ def read_npz(path: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
         EOFError,
         zipfile.BadZipFile,
         zlib.error,
+        lzma.LZMAError,
         NotImplementedError,
         RuntimeError,
         SyntaxError,

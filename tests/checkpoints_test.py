@@ -142,9 +142,14 @@ def test_damage_to_any_file_gives_the_same_state_or_the_one_before(saved, tmp_pa
     assert walked_back > 0  # some files do matter
 
 
-def test_arrays_that_orbax_finds_good_but_that_are_not_those_saved_are_found_out(folder):
+def swap_arrays(folder: Path) -> None:
+    """Gives step 2 the arrays of step 1: sound for orbax, but not what was saved."""
     shutil.rmtree(folder / "2" / "arrays")
     shutil.copytree(folder / "1" / "arrays", folder / "2" / "arrays")
+
+
+def test_arrays_that_are_not_those_saved_are_found_out(folder):
+    swap_arrays(folder)
     with Checkpoints(folder) as checkpoints:
         step, state = checkpoints.restore(make_state(0))
         ((set_aside, reason),) = checkpoints.set_aside
@@ -181,6 +186,16 @@ def test_all_damaged_is_an_input_error_that_names_the_folder(folder):
         assert [step for step, _ in checkpoints.set_aside] == [2, 1]
 
 
+def test_arrays_of_the_newest_step_by_name_are_verified_too(folder, tmp_path):
+    with Checkpoints(folder) as checkpoints:
+        assert bits(unflatten(make_state(0), checkpoints.restore_arrays())) == bits(make_state(2))
+    swap_arrays(folder)
+    with Checkpoints(folder) as checkpoints, pytest.raises(ValueError, match="does not match"):
+        checkpoints.restore_arrays()
+    with Checkpoints(tmp_path / "new") as checkpoints, pytest.raises(ValueError, match="new holds"):
+        checkpoints.restore_arrays()
+
+
 def test_flat_names_are_dotted_paths():
     flat = flatten(make_state(1))
     names = ["params.lstm.kernel", "params.lstm.scale", "counts", "epoch", "stopped"]
@@ -200,3 +215,28 @@ def test_arrays_that_do_not_fit_the_structure_are_refused(change, message):
     flat = {k: v for k, v in (flatten(make_state(1)) | change).items() if v is not None}
     with pytest.raises(ValueError, match=message):
         unflatten(make_state(0), flat)
+
+
+def test_the_same_step_may_be_damaged_twice(folder):
+    for _ in range(2):
+        shutil.rmtree(folder / "2" / "digests")
+        with Checkpoints(folder) as checkpoints:
+            assert checkpoints.restore(make_state(0))[0] == 1
+            checkpoints.save(2, make_state(5))
+    assert {path.name for path in folder.glob("corrupt-*")} == {"corrupt-2", "corrupt-2-2"}
+
+
+def test_all_damaged_is_refused_the_next_time_too(folder):
+    for step in (1, 2):
+        shutil.rmtree(folder / str(step) / "arrays")
+    for _ in range(2):
+        with Checkpoints(folder) as checkpoints, pytest.raises(InputError, match="corrupt-1, corr"):
+            checkpoints.restore(make_state(0))
+
+
+def test_a_sound_checkpoint_of_another_structure_is_not_set_aside(folder):
+    with Checkpoints(folder) as checkpoints:
+        with pytest.raises(ValueError, match="epoch is int32"):
+            checkpoints.restore(make_state(0)._replace(epoch=np.zeros(3, np.int32)))
+        assert checkpoints.set_aside == []
+    assert restore(folder)[0] == 2

@@ -158,7 +158,7 @@ def variants() -> dict[str, Dataset]:
         "train label": base._replace(train=with_value(train, "labels", (5,), 0)),
         "valid label": base._replace(valid=with_value(valid, "labels", (0,), 1)),
         "test label": base._replace(test=with_value(test, "labels", (4,), 0)),
-        "type": base._replace(train=train._replace(inputs=inputs.astype(np.float32))),
+        "type": base._replace(train=train._replace(inputs=inputs.view(np.int16))),  # same bytes
         "shape": base._replace(train=train._replace(inputs=inputs.reshape(6, 25, 4))),
         "genre": base._replace(genre_names=("Rap", "Pop_Rock", "RnB")),
         "genres' order": base._replace(genre_names=("Pop_Rock", "Rap", "Größe")),
@@ -191,6 +191,28 @@ def test_normaliser_by_hand():
     # New songs are measured with the old statistics: (5 - 2) / 1, (8 - 7) / 1, (5 - 4) / 2, -7 / 1.
     new = normalise(normaliser, np.array([[[5, 8], [5, 0]]], np.float32))
     np.testing.assert_array_equal(new, np.array([[[3, 1], [0.5, -7]]], np.float16), strict=True)
+
+
+def test_a_constant_whose_mean_is_rounded_is_a_constant_all_the_same():
+    # (0.1 + 0.1 + 0.1) / 3 is not 0.1 in float64, so the numbers seem to vary by 1e-17.
+    assert fit_normaliser(np.full((3, 1, 1), 0.1)).std == 1
+
+
+def test_an_older_test_set_does_not_stay_beside_new_songs(tmp_path):
+    save_dataset(make_dataset(), tmp_path, "tiny")
+    save_dataset(make_dataset(with_test=False), tmp_path, "tiny")
+    assert_same(load_dataset("tiny", tmp_path), make_dataset(with_test=False))
+
+
+def test_flat_files_without_songs_are_refused(tmp_path):
+    np.savez(
+        tmp_path / "none-train.npz",
+        inputs=np.zeros((0, 100), np.float16),
+        targets=np.zeros(0, np.int8),
+        label_map=np.array(NAMES),
+    )
+    with pytest.raises(InputError, match=r"shape \(0, 4, 25\)"):
+        load_dataset("none", tmp_path)
 
 
 def test_statistics_of_large_float16_values_do_not_overflow():

@@ -198,9 +198,20 @@ def test_files_of_another_kind_are_refused(tmp_path):
         read_npz(tmp_path / "gone.npz", ("x",))
 
 
+# In the zip's directory, marked PK 1 2, flags stand 8 bytes from the mark and the method 10.
+@pytest.mark.parametrize(("offset", "value"), [(8, 1), (10, 99)], ids=["encrypted", "method"])
+def test_a_zip_that_python_cannot_unpack_is_refused(tmp_path, offset, value):
+    path = write_zip(tmp_path / "a.npz", x=npy("<f4", (2,), bytes(8)))
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\1\2") + offset] = value
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.npz: not a readable npz file"):
+        read_npz(path, ("x",))
+
+
 def test_a_missing_key_is_named_with_those_that_are_there(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.arange(3), y=np.arange(3))
-    with pytest.raises(InputError, match=r"a\.npz: no inputs and no targets in it, only x, y$"):
+    with pytest.raises(InputError, match=r"a\.npz: no inputs and no targets in it, only 'x', 'y'$"):
         read_npz(tmp_path / "a.npz", ("x", "inputs", "targets"))
     write_zip(tmp_path / "empty.npz")
     with pytest.raises(InputError, match="no x in it, only nothing"):
@@ -226,3 +237,28 @@ def test_a_damaged_file_gives_the_very_arrays_or_an_input_error(scratch, save, e
         return
     for name, array in arrays.items():
         np.testing.assert_array_equal(read[name], array, strict=True)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_flipped_bit_in_a_header_is_an_input_error(tmp_path, save):
+    """The member is too long for its checksum to be checked before numpy reads the header."""
+    path = tmp_path / "a.npz"
+    save(path, inputs=np.random.default_rng(0).random(5000).astype(np.float32))
+    sound = path.read_bytes()
+    refused = 0
+    for bit in range(8 * 40, 8 * 200, 3):
+        damaged = bytearray(sound)
+        damaged[bit // 8] ^= 1 << (bit % 8)
+        path.write_bytes(damaged)
+        try:
+            read_npz(path, ("inputs",))
+        except InputError:
+            refused += 1
+    assert refused > 200
+
+
+@pytest.mark.parametrize("descr", ["|S0", "<U0"])
+def test_elements_of_no_size_are_refused_however_many(tmp_path, descr):
+    path = write_zip(tmp_path / "a.npz", label_map=npy(descr, (10**12,)))
+    with pytest.raises(InputError, match="elements of no size"):
+        read_npz(path, ("label_map",))

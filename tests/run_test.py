@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -188,6 +189,21 @@ def test_chunks_change_no_result(tmp_path, data_dir, left_alone):
     )
     assert chunked == whole
     assert sorted(part.name for part in (tmp_path / "checkpoints").iterdir()) == ["0-0", "0-2"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("summary.json", "{"), ("metrics.jsonl", "garbage\n"), ("metrics.jsonl", "")],
+)
+def test_damaged_files_of_a_workdir_are_refused(tmp_path, data_dir, left_alone, file, content):
+    workdir = tmp_path / "run"
+    shutil.copytree(left_alone, workdir)
+    if file != "summary.json":
+        (workdir / "summary.json").unlink()
+    (workdir / file).write_text(content)
+    error = run(workdir, *tiny(data_dir, *LONG), code=2).stderr
+    assert len(error.splitlines()) == 1
+    assert "start afresh in another --workdir" in error
 
 
 def test_trials_that_run_out_of_patience_end_the_run(tmp_path, data_dir):
