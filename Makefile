@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test lint
+.PHONY: run test lint bench
 
 run: $(VENV)/installed
 	$(BIN)/python -m experiments.run --model=multitask --alpha=2
@@ -16,6 +16,10 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# torch joins the peers where `$(BIN)/python -m pip install -e '.[bench]'` has been run.
+bench: $(VENV)/installed
+	$(BIN)/python -m experiments.benchmark
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -52,6 +52,10 @@ class EpochProgress:
         """Leaves the bar as it is."""
         self._bar.stop()
 
+    def say(self, line: str) -> None:
+        """A line above the bar."""
+        self._console.print(line)
+
     def advance(self, count: int, what: str | None = None) -> None:
         """`count` more epochs are done; `what` says how they went, if they were trained now."""
         self._done += count

@@ -89,6 +89,11 @@ def _announce(console: Console, settings: Settings, dataset: Dataset, plan: list
     trials = sum(len(part.trials) for part in plan)
     sizes = ", ".join(f"{_num_params(part):,}" for part in plan)
     device = jax.devices()[0]
+    if trials == 1 and make_layout(1, settings.batch_size).split_batch:
+        console.print(
+            f"one trial: each batch is divided over {jax.device_count()} devices; its numbers "
+            "agree with those of the same trial in a sweep to rounding"
+        )
     console.print(
         f"{trials} trials ({settings.num_seeds} seeds a grid point), {sizes} parameters each, "
         f"{settings.num_epochs} epochs, on {jax.device_count()} x {device.device_kind}"

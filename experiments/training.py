@@ -92,6 +92,10 @@ def _restore(
     size = len(part.trials)
     states = sweep.init_trials(part.config, keys, size, layout)
     restored = checkpoints.restore(to_host(states, size))
+    for step, reason in checkpoints.set_aside:
+        session.progress.say(
+            f"checkpoint {step} is damaged ({reason}): set aside, the one before it"
+        )
     done = 0
     if restored is not None:
         done, host_states = restored
@@ -120,10 +124,14 @@ def _check_metrics(workdir: Workdir, names: list[Line], states: TrainState, done
             )
 
 
+def _mean_of_finite(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else float("nan")
+
+
 def _describe_epoch(part: Part, epoch: Epoch, num_epochs: int) -> str:
-    trained = epoch.trained
-    loss = np.nanmean(epoch.metrics["train_loss"][trained])
-    accuracy = 100 * np.nanmean(epoch.metrics["valid_accuracy"][trained])
+    loss = _mean_of_finite(epoch.metrics["train_loss"][epoch.trained])
+    accuracy = 100 * _mean_of_finite(epoch.metrics["valid_accuracy"][epoch.trained])
     width = f"{part.config.num_hidden} hidden"
     if part.config.model == "ensemble":
         width += f" x {part.config.num_snippets} snippets"
