@@ -69,10 +69,15 @@ def place_states(states: TrainState, layout: Layout) -> TrainState:
     return placed.replace(stopped=_stop_padding(np.asarray(states.stopped), layout))
 
 
+@functools.cache  # one program for all chunks, not one each
+def _make_init(config: Config, layout: Layout) -> Callable[[jax.Array, tuple], TrainState]:
+    init = map_trials(lambda key, _: init_state(config, key), layout)
+    return jax.jit(init, out_shardings=layout.trials)
+
+
 def init_trials(config: Config, keys: jax.Array, num_trials: int, layout: Layout) -> TrainState:
     """States [R, ...] before the first epoch, from `place_inputs`'s keys."""
-    init = map_trials(lambda key, _: init_state(config, key), layout)
-    states = jax.jit(init, out_shardings=layout.trials)(keys, ())
+    states = _make_init(config, layout)(keys, ())
     return states.replace(stopped=_stop_padding(np.zeros(num_trials, bool), layout))
 
 
@@ -149,6 +154,7 @@ def trials_that_fit(config: Config, train: Songs, valid: Songs, budget: int) -> 
     return max(1, (budget - fixed) // per_trial) * num_devices
 
 
+@functools.cache  # one program for all chunks, not one each
 def make_test(config: Config, layout: Layout) -> Callable[[Any, Songs], Metrics]:
     """The program that evaluates best_params [R, ...] on songs."""
 

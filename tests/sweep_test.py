@@ -121,6 +121,17 @@ def test_more_memory_holds_more_trials_and_the_least_is_one_a_device():
     assert fit[2] - fit[1] == pytest.approx(fit[1], rel=0.2)
 
 
+def test_chunks_of_one_layout_share_their_programs():
+    layout = make_layout(2, CONFIG.batch_size)
+    for chunk in (TRIALS[:2], TRIALS[2:4], TRIALS[4:]):
+        keys, _ = sweep.place_inputs(chunk, layout)
+        states = sweep.init_trials(CONFIG, keys, len(chunk), layout)
+        test = sweep.make_test(CONFIG, make_layout(2, CONFIG.batch_size))
+        test(states.best_params, sweep.share(VALID, layout))
+    assert test._cache_size() == 1
+    assert sweep._make_init(CONFIG, layout)._cache_size() == 1
+
+
 def test_the_grid_is_full_with_the_seeds_of_a_point_side_by_side():
     trials = sweep.grid([7, 8], beta=[0.0, 100.0], l2=[0.5])
     assert [(t.seed, t.beta, t.l2) for t in trials] == [
