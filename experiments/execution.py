@@ -89,7 +89,8 @@ def _announce(console: Console, settings: Settings, dataset: Dataset, plan: list
     trials = sum(len(part.trials) for part in plan)
     sizes = ", ".join(f"{_num_params(part):,}" for part in plan)
     device = jax.devices()[0]
-    if trials == 1 and make_layout(1, settings.batch_size).split_batch:
+    alone = any(len(part.trials) == 1 for part in plan)
+    if alone and make_layout(1, settings.batch_size).split_batch:
         console.print(
             f"one trial: each batch is divided over {jax.device_count()} devices; its numbers "
             "agree with those of the same trial in a sweep to rounding"
@@ -134,7 +135,10 @@ def _train(
         for index, part in enumerate(plan):
             decide = functools.partial(_trials_per_chunk, settings, part, train, valid)
             size = workdir.remember(f"trials_per_chunk-{index}", decide)
-            program = Program(part.config, make_layout(size, settings.batch_size), train, valid)
+            # A trial of a sweep has its own bits, so it is never divided, even in a chunk of one.
+            alone = len(part.trials) == 1
+            layout = make_layout(size, settings.batch_size, allow_split=alone)
+            program = Program(part.config, layout, train, valid)
             for start in range(0, len(part.trials), size):
                 chunk = Part(part.config, part.trials[start : start + size])
                 states = train_part(session, program, chunk, f"{index}-{start}")

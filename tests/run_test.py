@@ -137,7 +137,8 @@ def wait_for_epochs(process: subprocess.Popen, workdir: Path, count: int) -> Non
         time.sleep(0.01)
 
 
-LONG = ["--num_epochs=40", "--num_seeds=3", "--learning_rate=0.01"]
+# Batches of 6, which two devices could divide.
+LONG = ["--num_epochs=40", "--num_seeds=3", "--learning_rate=0.01", "--batch_size=6"]
 
 
 @pytest.fixture(scope="module")
@@ -178,9 +179,10 @@ def test_an_interrupted_run_ends_with_the_bits_of_one_left_alone(
     assert final_arrays(tmp_path) == final_arrays(left_alone)
 
 
-def test_chunks_change_no_result(tmp_path, data_dir, left_alone):
-    """Three trials two at a time: the last chunk is padded."""
-    run(tmp_path, *tiny(data_dir, *LONG), "--trials_per_chunk=2")
+@pytest.mark.parametrize(("size", "parts"), [(1, ["0-0", "0-1", "0-2"]), (2, ["0-0", "0-2"])])
+def test_chunks_change_no_result(tmp_path, data_dir, left_alone, size, parts):
+    """Three trials one at a time, on two devices; and two at a time: the last chunk is padded."""
+    run(tmp_path, *tiny(data_dir, *LONG), f"--trials_per_chunk={size}")
     summaries = (read_json(path / "summary.json") for path in (tmp_path, left_alone))
     assert len({json.dumps(without_times(summary)) for summary in summaries}) == 1
     key = lambda line: (line["seed"], line["epoch"])  # noqa: E731
@@ -188,7 +190,7 @@ def test_chunks_change_no_result(tmp_path, data_dir, left_alone):
         sorted(without_times(read_metrics(path)), key=key) for path in (tmp_path, left_alone)
     )
     assert chunked == whole
-    assert sorted(part.name for part in (tmp_path / "checkpoints").iterdir()) == ["0-0", "0-2"]
+    assert sorted(part.name for part in (tmp_path / "checkpoints").iterdir()) == parts
 
 
 @pytest.mark.parametrize(
