@@ -1,7 +1,6 @@
 """What a run says on screen: what it is about to do, how far it is, what came out."""
 
 import time
-from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
@@ -43,12 +42,7 @@ class EpochProgress:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Leaves the bar as it is."""
         self._bar.stop()
 

@@ -1,7 +1,7 @@
 """SIGTERM and SIGINT: finish what is under way, save, and leave with a word on how to go on."""
 
 import signal
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Self
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -29,12 +29,7 @@ class Interruption:
         self._previous = {number: signal.signal(number, self._ask) for number in SIGNALS}
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Gives the signals back to who had them."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)

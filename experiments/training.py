@@ -94,7 +94,7 @@ def _restore(
     restored = checkpoints.restore(to_host(states, size))
     for step, reason in checkpoints.set_aside:
         session.progress.say(
-            f"checkpoint {step} is damaged ({reason}): set aside, the one before it"
+            f"checkpoint {step} is damaged ({reason}): set aside, looking at the one before it"
         )
     done = 0
     if restored is not None:

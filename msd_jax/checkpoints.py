@@ -7,7 +7,6 @@ with the hashes; a step that does not verify becomes corrupt-<step> and the one 
 
 import hashlib
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import jax
@@ -70,12 +69,7 @@ class Checkpoints:
         """Itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Waits for the save under way; without it the checkpoint would be lost."""
         try:
             self._manager.wait_until_finished()
