@@ -9,6 +9,7 @@ from rich.table import Table
 
 _VARYING = ("num_hidden", "num_snippets", "learning_rate", "l2", "beta", "alpha")
 _SECONDS_BETWEEN_LINES = 2.0
+_SECONDS_BETWEEN_LINES_INSIDE_AN_EPOCH = 30.0
 
 
 def make_console() -> Console:
@@ -25,8 +26,9 @@ class EpochProgress:
 
     def __init__(self, console: Console, total: int) -> None:
         """`total` epochs lie ahead."""
-        self._console, self._total, self._done = console, total, 0
-        self._start, self._timed, self._last_line = time.monotonic(), 0, 0.0
+        self._console, self._total, self._done = console, total, 0.0
+        self._start = self._last_line = time.monotonic()
+        self._timed = 0.0
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -50,19 +52,30 @@ class EpochProgress:
         """A line above the bar."""
         self._console.print(line)
 
-    def advance(self, count: int, what: str | None = None) -> None:
-        """`count` more epochs are done; `what` says how they went, if they were trained now."""
+    def advance(self, count: float, what: str | None = None) -> None:
+        """`count` more epochs are done, parts of them count too; `what` is under way, if any is."""
         self._done += count
         self._bar.update(self._task, advance=count, description=what)
-        if what is None:
+        if what is None:  # done by an earlier run, or not needed
             return
         self._timed += count
-        now = time.monotonic()
-        due = now - self._last_line >= _SECONDS_BETWEEN_LINES or self._done >= self._total
-        if due and not self._console.is_terminal:
-            left = (now - self._start) / self._timed * (self._total - self._done)
-            self._console.print(f"{what}  ({self._done}/{self._total}, {left:.0f} s left)")
-            self._last_line = now
+        if time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES_INSIDE_AN_EPOCH:
+            self._line(what)
+
+    def end_epoch(self, what: str) -> None:
+        """An epoch has ended, and `what` says how it went."""
+        self._bar.update(self._task, description=what)
+        seconds = time.monotonic() - self._last_line
+        if seconds >= _SECONDS_BETWEEN_LINES or round(self._done) >= self._total:
+            self._line(what)
+
+    def _line(self, what: str) -> None:
+        self._last_line = time.monotonic()
+        if not self._console.is_terminal:
+            passed = self._last_line - self._start
+            left = max(0.0, passed / max(self._timed, 1e-9) * (self._total - self._done))
+            done = f"{round(self._done)}/{self._total}"
+            self._console.print(f"{what}  ({done}, {left:.0f} s left)")
 
 
 def _number(x: Any) -> str:

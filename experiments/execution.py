@@ -11,20 +11,21 @@ from pathlib import Path
 import jax
 from rich.console import Console
 
+from experiments.calls import Program
 from experiments.command_line import EXIT_INTERRUPTED, fail
 from experiments.console import EpochProgress, closing_table, make_console
 from experiments.flags import Settings
 from experiments.interruption import Interruption
 from experiments.plan import Part, describe, make_plan
 from experiments.summary import summarise
-from experiments.training import Interrupted, Program, Session, train_part
+from experiments.training import Interrupted, Session, evaluate_part, train_part
 from experiments.workdir import Line, Workdir, read_json, write_json
 from msd_jax import sweep
 from msd_jax.dataset import Dataset, Songs, fingerprint, load_dataset
-from msd_jax.devices import make_layout, memory_budget, to_host
+from msd_jax.devices import make_layout, memory_budget
 from msd_jax.models import num_params
 from msd_jax.synthetic import synthetic_dataset
-from msd_jax.train import TrainState, init_state
+from msd_jax.train import init_state
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 # So few trials on a device fit anywhere; more are counted against the memory there is.
@@ -101,16 +102,6 @@ def _announce(console: Console, settings: Settings, dataset: Dataset, plan: list
     )
 
 
-def _test_accuracies(
-    program: Program, test: Songs | None, states: TrainState, size: int
-) -> list[float | None]:
-    """At each trial's best parameters; None without a test set."""
-    if test is None:
-        return [None] * size
-    metrics = sweep.make_test(program.config, program.layout)(states.best_params, test)
-    return [float(str(x)) for x in to_host(metrics["accuracy"], size)]
-
-
 def _trials_per_chunk(settings: Settings, part: Part, train: Songs, valid: Songs) -> int:
     """How many of a part's trials one program takes."""
     size = len(part.trials)
@@ -131,7 +122,7 @@ def _train(
     train, valid = (sweep.share(songs, layout) for songs in (dataset.train, dataset.valid))
     test = sweep.share(dataset.test, layout) if dataset.test else None
     with Interruption() as interruption, EpochProgress(console, total) as progress:
-        session = Session(settings, train, valid, workdir, progress, interruption)
+        session = Session(settings, workdir, progress, interruption)
         for index, part in enumerate(plan):
             decide = functools.partial(_trials_per_chunk, settings, part, train, valid)
             size = workdir.remember(f"trials_per_chunk-{index}", decide)
@@ -142,7 +133,12 @@ def _train(
             for start in range(0, len(part.trials), size):
                 chunk = Part(part.config, part.trials[start : start + size])
                 states = train_part(session, program, chunk, f"{index}-{start}")
-                test_accuracies += _test_accuracies(program, test, states, len(chunk.trials))
+                size_of_chunk = len(chunk.trials)
+                test_accuracies += (
+                    evaluate_part(session, program, test, states, size_of_chunk)
+                    if test
+                    else [None] * size_of_chunk
+                )
     return test_accuracies
 
 

@@ -27,10 +27,11 @@ from experiments.peers import (
 )
 from experiments.workdir import write_json
 from msd_jax import lstm, sweep
+from msd_jax.batches import num_steps, shuffle
 from msd_jax.config import Config
 from msd_jax.dataset import Songs
 from msd_jax.devices import make_layout, map_trials
-from msd_jax.train import train_epoch
+from msd_jax.train import train_steps
 
 MODELS: dict[str, dict[str, Any]] = {
     "baseline": {"model": "baseline"},
@@ -55,7 +56,9 @@ def our_contender(name: str, size: Size, trials: int) -> Contender:
 
     def one(trial: tuple, songs: Songs) -> Any:
         state, key, hparams = trial
-        return train_epoch(config, key, hparams, state, songs, layout.batch)
+        order = shuffle(key, state.epoch, len(songs.labels))
+        last = num_steps(config, len(songs.labels))
+        return train_steps(config, order, hparams, state, songs, 0, last, layout.batch)
 
     program = jax.jit(map_trials(one, layout), out_shardings=layout.trials)
     start = time.perf_counter()

@@ -1,6 +1,5 @@
 """One part of a run: the loop over epochs, where metrics, checkpoints and signals live."""
 
-import dataclasses
 import functools
 import time
 from collections import Counter
@@ -9,48 +8,37 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from experiments.calls import Place, Program, end_epoch, run_calls
 from experiments.console import EpochProgress
 from experiments.flags import Settings
 from experiments.interruption import Interruption
 from experiments.plan import Part, describe
 from experiments.workdir import Line, Workdir
 from msd_jax import sweep
-from msd_jax.checkpoints import Checkpoints
-from msd_jax.config import Config
+from msd_jax.batches import num_batches
+from msd_jax.checkpoints import Checkpoints, flatten, unflatten
 from msd_jax.dataset import Songs
-from msd_jax.devices import Layout, to_host
+from msd_jax.devices import to_host
 from msd_jax.errors import InputError
+from msd_jax.evaluation import means
+from msd_jax.hyperparams import Hyperparams
 from msd_jax.train import TrainState
+
+# So much of an epoch is lost at most when a run is killed without a word.
+_SECONDS_BETWEEN_SAVES = 300.0
 
 
 class Interrupted(Exception):  # noqa: N818  no error: a signal asked for it
-    """A signal asked the run to stop; everything up to the last epoch is saved."""
+    """A signal asked the run to stop; everything that was done is saved."""
 
 
 class Session(NamedTuple):
-    """What the parts of a run share; the songs are on the devices."""
+    """What the parts of a run share."""
 
     settings: Settings
-    train: Songs
-    valid: Songs
     workdir: Workdir
     progress: EpochProgress
     interruption: Interruption
-
-
-@dataclasses.dataclass
-class Program:
-    """The epoch of one config in one layout, compiled when it is first needed."""
-
-    config: Config
-    layout: Layout
-    train: Songs
-    valid: Songs
-
-    @functools.cached_property
-    def epoch(self) -> jax.stages.Compiled:
-        """See `sweep.make_epoch`."""
-        return sweep.compile_epoch(self.config, self.layout, self.train, self.valid)
 
 
 class Epoch(NamedTuple):
@@ -85,42 +73,49 @@ def metric_lines(settings: Settings, part: Part, epoch: Epoch) -> list[Line]:
     ]
 
 
+def _saved(host_states: TrainState, place: Place) -> dict[str, np.ndarray]:
+    """What a checkpoint holds: the states' arrays by dotted path, and the epoch's seconds."""
+    return {**flatten(host_states), "seconds": np.array(place.seconds)}
+
+
 def _restore(
-    session: Session, part: Part, layout: Layout, keys: jax.Array, checkpoints: Checkpoints
-) -> tuple[int, TrainState]:
-    """The epochs done so far, and the states after them; metrics of later epochs are dropped."""
+    session: Session, program: Program, part: Part, keys: jax.Array, checkpoints: Checkpoints
+) -> tuple[Place, TrainState]:
+    """How far an earlier run came, and its states; metrics of later epochs are dropped."""
     size = len(part.trials)
-    states = sweep.init_trials(part.config, keys, size, layout)
-    restored = checkpoints.restore(to_host(states, size))
+    states = sweep.init_trials(part.config, keys, size, program.layout)
+    fresh = to_host(states, size)
+    restored = checkpoints.restore(_saved(fresh, Place()))
     for step, reason in checkpoints.set_aside:
         session.progress.say(
             f"checkpoint {step} is damaged ({reason}): set aside, looking at the one before it"
         )
-    done = 0
+    place = Place()
     if restored is not None:
-        done, host_states = restored
-        states = sweep.place_states(host_states, layout)
+        number, arrays = restored
+        place = Place(*divmod(number, program.steps), float(arrays["seconds"]))
+        states = sweep.place_states(unflatten(fresh, arrays), program.layout)
     names = [describe(session.settings, part.config, trial) for trial in part.trials]
 
     def is_before(line: Line) -> bool:
-        return (
-            line.get("epoch", 0) <= done or {name: line.get(name) for name in names[0]} not in names
-        )
+        is_ours = {name: line.get(name) for name in names[0]} in names
+        return line.get("epoch", 0) <= place.epoch or not is_ours
 
     session.workdir.keep_metrics(is_before)
-    _check_metrics(session.workdir, names, states, done)
-    return done, states
+    _check_metrics(session.workdir, names, states, place.epoch)
+    return place, states
 
 
 def _check_metrics(workdir: Workdir, names: list[Line], states: TrainState, done: int) -> None:
     """Raises InputError unless the metrics of all epochs before the checkpoint are there."""
     found = Counter(tuple(line.get(name) for name in names[0]) for line in workdir.read_metrics())
-    epochs = to_host(states.epoch, len(names)) + (to_host(states.diverged, len(names)) > 0)
+    epochs, diverged = to_host((states.epoch, states.diverged), len(names))
+    epochs = epochs + ((diverged > 0) & (diverged <= done))
     for name, expected in zip(names, epochs, strict=True):
         if found[tuple(name.values())] != expected:
             raise InputError(
                 f"{workdir.path}: metrics.jsonl lacks some of the {expected} epochs of a trial "
-                f"before checkpoint {done}: start afresh in another --workdir"
+                f"before its checkpoint: start afresh in another --workdir"
             )
 
 
@@ -129,27 +124,56 @@ def _mean_of_finite(values: np.ndarray) -> float:
     return float(finite.mean()) if finite.size else float("nan")
 
 
+def _describe_width(part: Part) -> str:
+    snippets = f" x {part.config.num_snippets} snippets" if part.config.model == "ensemble" else ""
+    return f"{part.config.num_hidden} hidden{snippets}"
+
+
 def _describe_epoch(part: Part, epoch: Epoch, num_epochs: int) -> str:
     loss = _mean_of_finite(epoch.metrics["train_loss"][epoch.trained])
     accuracy = 100 * _mean_of_finite(epoch.metrics["valid_accuracy"][epoch.trained])
-    width = f"{part.config.num_hidden} hidden"
-    if part.config.model == "ensemble":
-        width += f" x {part.config.num_snippets} snippets"
+    width = _describe_width(part)
     return f"{width}, epoch {epoch.number}/{num_epochs}, loss {loss:.3f}, valid {accuracy:.1f}%"
 
 
 def _run_epoch(
-    program: Program, states: TrainState, inputs: tuple, number: int, size: int
-) -> tuple[TrainState, TrainState, Epoch]:
-    """The states after an epoch on the devices and on the host, and what it gave."""
-    trained = ~np.asarray(to_host(states.stopped, size))
-    epoch = program.epoch  # compiled here, so that no epoch's seconds hold it
-    start = time.perf_counter()
-    states, metrics = jax.block_until_ready(epoch(states, *inputs, program.train, program.valid))
-    seconds = time.perf_counter() - start
-    host_states, host_metrics = to_host((states, metrics), size)
-    diverged = host_states.diverged == number
-    return states, host_states, Epoch(number, host_metrics, trained, diverged, seconds)
+    session: Session,
+    program: Program,
+    part: Part,
+    checkpoints: Checkpoints,
+    inputs: tuple[jax.Array, Hyperparams],
+    place: Place,
+    states: TrainState,
+) -> tuple[Place, TrainState, Epoch]:
+    """What is left of the epoch at `place`: the states after it, and what it gave.
+
+    Raises:
+      Interrupted: after a signal, with all steps that are done saved.
+    """
+    size, number = len(part.trials), place.epoch + 1
+    stopped, diverged = to_host((states.stopped, states.diverged), size)
+    trained = ~stopped | (diverged == number)
+    what = f"{_describe_width(part)}, epoch {number}/{session.settings.num_epochs}"
+    saved_at = time.monotonic()
+    calls = run_calls(program, states, *inputs, place)
+    for states, now in calls:
+        session.progress.advance(
+            size * (now.step - place.step) / program.steps,
+            f"{what}, step {now.step}/{program.steps}",
+        )
+        place = now
+        is_due = time.monotonic() - saved_at > _SECONDS_BETWEEN_SAVES
+        is_asked = session.interruption.requested is not None
+        if (is_asked or is_due) and place.step < program.steps:
+            host_states = to_host(states, size)
+            checkpoints.save(place.number(program), _saved(host_states, place))
+            saved_at = time.monotonic()
+            if is_asked:
+                raise Interrupted
+    states, metrics, place = end_epoch(program, states, place)
+    diverged = to_host(states.diverged, size) == number
+    epoch = Epoch(number, to_host(metrics, size), trained, diverged, place.seconds)
+    return Place(number), states, epoch
 
 
 def train_part(session: Session, program: Program, part: Part, name: str) -> TrainState:
@@ -165,21 +189,43 @@ def train_part(session: Session, program: Program, part: Part, name: str) -> Tra
       The states of the R trials, padded.
 
     Raises:
-      Interrupted: after a signal, with the last whole epoch saved.
+      Interrupted: after a signal, with the steps that are done saved.
     """
     num_epochs, size = session.settings.num_epochs, len(part.trials)
     inputs = sweep.place_inputs(part.trials, program.layout)
     with Checkpoints(session.workdir.checkpoints / name) as checkpoints:
-        done, states = _restore(session, part, program.layout, inputs[0], checkpoints)
-        session.progress.advance(done * size)
-        for number in range(done + 1, num_epochs + 1):
-            if to_host(states.stopped, size).all():
-                session.progress.advance((num_epochs - number + 1) * size)
+        place, states = _restore(session, program, part, inputs[0], checkpoints)
+        session.progress.advance(size * (place.epoch + place.step / program.steps))
+        while place.epoch < num_epochs:
+            if place.step == 0 and to_host(states.stopped, size).all():
+                session.progress.advance(size * (num_epochs - place.epoch))
                 break
             if session.interruption.requested:
                 raise Interrupted
-            states, host_states, epoch = _run_epoch(program, states, inputs, number, size)
+            place, states, epoch = _run_epoch(
+                session, program, part, checkpoints, inputs, place, states
+            )
             session.workdir.append_metrics(metric_lines(session.settings, part, epoch))
-            checkpoints.save(number, host_states)
-            session.progress.advance(size, _describe_epoch(part, epoch, num_epochs))
+            checkpoints.save(place.number(program), _saved(to_host(states, size), place))
+            session.progress.end_epoch(_describe_epoch(part, epoch, num_epochs))
     return states
+
+
+def evaluate_part(
+    session: Session, program: Program, test: Songs, states: TrainState, size: int
+) -> list[float]:
+    """Accuracy of each trial's best parameters on the test songs.
+
+    Raises:
+      Interrupted: after a signal; it is done anew when the run goes on.
+    """
+    end, done = num_batches(program.config, len(test.labels)), 0
+    sums = sweep.no_sums(program.config, program.layout)
+    call = sweep.make_test(program.config, program.layout)
+    while done < end:
+        if session.interruption.requested:
+            raise Interrupted
+        some = functools.partial(call, states.best_params, test, sums)
+        sums, done = program.valid_pace.run(some, done, end)
+    metrics = means(program.config, to_host(sums, size), len(test.labels))
+    return [float(str(x)) for x in metrics["accuracy"]]

@@ -3,7 +3,7 @@
 A song goes one way through the modules; each knows only what stands left of it:
 
     dataset, synthetic -> snippets -> lstm -> models, pooling -> losses, objective
-        -> train -> devices, sweep -> checkpoints
+        -> batches, evaluation -> train -> devices, sweep -> checkpoints
 
 Axes, everywhere: N songs, B batch, T segments, F features, M members, H hidden, K genres, R trials,
 E epochs.

@@ -122,6 +122,13 @@ def to_host(tree: Any, num_trials: int) -> Any:
     return jax.tree.map(lambda x: np.array(x[:num_trials]), jax.device_get(tree))
 
 
+def say_to_all(number: int) -> int:
+    """What the first process says, in every process."""
+    if jax.process_count() == 1:
+        return number
+    return int(multihost_utils.broadcast_one_to_all(np.int32(number)))
+
+
 def memory_budget() -> int:
     """Bytes that a program may take on each device: half of the machine's memory, divided over the
     devices that share it, or nine tenths of an accelerator's own.

@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from msd_jax import batches
 from msd_jax.config import Config
 from msd_jax.dataset import Songs
 from msd_jax.devices import Layout, make_layout, map_trials, place, place_trials
 from msd_jax.errors import InputError
+from msd_jax.evaluation import Metrics, add_batches, no_batches
 from msd_jax.hyperparams import Hyperparams
-from msd_jax.train import Metrics, TrainState, evaluate, init_state, run_epoch
+from msd_jax.train import TrainState, end_epoch, init_state, train_steps, validate_batches
 
 
 class Trial(NamedTuple):
@@ -81,47 +83,105 @@ def init_trials(config: Config, keys: jax.Array, num_trials: int, layout: Layout
     return states.replace(stopped=_stop_padding(np.zeros(num_trials, bool), layout))
 
 
-def make_epoch(config: Config, layout: Layout) -> jax.stages.Wrapped:
-    """The program of one epoch of all trials.
+class Programs(NamedTuple):
+    """An epoch of R trials as calls, each of which may do a part of it.
+
+    shuffle: keys [R] and epochs [R] -> orders [R, N].
+    train: states, orders, hparams [R], training songs, first, last -> states, `train_steps`.
+    validate: states, validation songs, first, last -> states.
+    end: states -> states, metrics [R], `end_epoch`.
+
+    All but shuffle take over the memory of the states that they are given.
+    """
+
+    shuffle: Any
+    train: Any
+    validate: Any
+    end: Any
+
+
+def make_programs(config: Config, layout: Layout, num_train: int, num_valid: int) -> Programs:
+    """The jitted programs of every epoch.
 
     Args:
       config: of every trial.
       layout: of the trials.
-
-    Returns:
-      A jitted function of states [R, ...], keys and hparams [R], train and valid songs, which gives
-      the states, whose memory it takes over, and `run_epoch`'s metrics [R].
+      num_train: training songs.
+      num_valid: validation songs.
     """
+    jit = functools.partial(jax.jit, out_shardings=layout.trials)
 
-    def one(trial: tuple[TrainState, jax.Array, Hyperparams], data: tuple[Songs, Songs]) -> Any:
-        state, key, hparams = trial
-        return run_epoch(config, key, hparams, state, *data, layout.batch)
+    @jit
+    def shuffle(keys: jax.Array, epochs: jax.Array) -> jax.Array:
+        def one(trial: tuple[jax.Array, jax.Array], _: tuple) -> jax.Array:
+            return batches.shuffle(*trial, num_train)
 
-    mapped = map_trials(one, layout)
+        return map_trials(one, layout)((keys, epochs), ())
 
-    @functools.partial(jax.jit, donate_argnums=0, out_shardings=layout.trials)
-    def epoch(
-        states: TrainState, keys: jax.Array, hparams: Hyperparams, train: Songs, valid: Songs
-    ) -> tuple[TrainState, Metrics]:
-        return mapped((states, keys, hparams), (train, valid))
+    @functools.partial(jit, donate_argnums=0)
+    def train(
+        states: TrainState,
+        orders: jax.Array,
+        hparams: Hyperparams,
+        songs: Songs,
+        first: jax.Array,
+        last: jax.Array,
+    ) -> TrainState:
+        def one(trial: tuple[TrainState, jax.Array, Hyperparams], shared: Any) -> TrainState:
+            (state, order, hparams), (songs, first, last) = trial, shared
+            return train_steps(config, order, hparams, state, songs, first, last, layout.batch)
 
-    return epoch
+        return map_trials(one, layout)((states, orders, hparams), (songs, first, last))
+
+    @functools.partial(jit, donate_argnums=0)
+    def validate(states: TrainState, songs: Songs, first: jax.Array, last: jax.Array) -> TrainState:
+        def one(state: TrainState, shared: Any) -> TrainState:
+            songs, first, last = shared
+            return validate_batches(config, state, songs, first, last, layout.batch)
+
+        return map_trials(one, layout)(states, (songs, first, last))
+
+    @functools.partial(jit, donate_argnums=0)
+    def end(states: TrainState) -> tuple[TrainState, Metrics]:
+        def one(state: TrainState, _: tuple) -> tuple[TrainState, Metrics]:
+            return end_epoch(config, state, num_train, num_valid)
+
+        return map_trials(one, layout)(states, ())
+
+    return Programs(shuffle, train, validate, end)
 
 
-def compile_epoch(
-    config: Config, layout: Layout, train: Songs, valid: Songs
-) -> jax.stages.Compiled:
-    """`make_epoch`, compiled for these songs before any trial is made."""
+def _trial_shapes(tree: Any, layout: Layout) -> Any:
+    """Shapes of R trials from those of one."""
 
-    def trials(shape: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-        size = (layout.size, *shape.shape)
-        return jax.ShapeDtypeStruct(size, shape.dtype, sharding=layout.trials)
+    def shape(x: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((layout.size, *x.shape), x.dtype, sharding=layout.trials)
 
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    states = jax.eval_shape(functools.partial(init_state, config), key)
-    hparams = jax.tree.map(lambda _: jax.ShapeDtypeStruct((), np.float32), Hyperparams())
-    arguments = jax.tree.map(trials, (states, key, hparams))
-    return make_epoch(config, layout).lower(*arguments, train, valid).compile()
+    return jax.tree.map(shape, tree)
+
+
+def _arguments(config: Config, layout: Layout, train: Songs, valid: Songs) -> Programs:
+    """What each program is given, as shapes, in the place of the program."""
+    one_key = jax.eval_shape(lambda: jax.random.key(0))
+    one_state = jax.eval_shape(functools.partial(init_state, config), one_key)
+    one_hparams = jax.tree.map(lambda _: jax.ShapeDtypeStruct((), np.float32), Hyperparams())
+    one_order = jax.ShapeDtypeStruct(train.labels.shape, np.int32)
+    one = (one_key, one_state, one_hparams, one_order)
+    keys, states, hparams, orders = _trial_shapes(one, layout)
+    bounds = [jax.ShapeDtypeStruct((), np.int32)] * 2
+    return Programs(
+        shuffle=(keys, states.epoch),
+        train=(states, orders, hparams, train, *bounds),
+        validate=(states, valid, *bounds),
+        end=(states,),
+    )
+
+
+def compile_programs(config: Config, layout: Layout, train: Songs, valid: Songs) -> Programs:
+    """`make_programs`, compiled for these songs before any trial is made."""
+    programs = make_programs(config, layout, len(train.labels), len(valid.labels))
+    arguments = _arguments(config, layout, train, valid)
+    return Programs(*(p.lower(*a).compile() for p, a in zip(programs, arguments, strict=True)))
 
 
 def device_bytes(program: jax.stages.Compiled) -> int:
@@ -143,10 +203,15 @@ def trials_that_fit(config: Config, train: Songs, valid: Songs, budget: int) -> 
       A multiple of the number of devices, at least one trial on each, whatever the budget.
     """
     num_devices = jax.device_count()
-    few, more = (
-        device_bytes(compile_epoch(config, layout, train, valid))
-        for layout in (make_layout(n * num_devices, config.batch_size) for n in (2, 4))
-    )
+
+    def train_bytes(trials_per_device: int) -> int:
+        layout = make_layout(trials_per_device * num_devices, config.batch_size)
+        program = make_programs(config, layout, len(train.labels), len(valid.labels)).train
+        return device_bytes(
+            program.lower(*_arguments(config, layout, train, valid).train).compile()
+        )
+
+    few, more = train_bytes(2), train_bytes(4)
     state = jax.eval_shape(functools.partial(init_state, config), jax.random.key(0))
     copies = 3 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     per_trial = (more - few) // 2 + copies
@@ -155,10 +220,29 @@ def trials_that_fit(config: Config, train: Songs, valid: Songs, budget: int) -> 
 
 
 @functools.cache  # one program for all chunks, not one each
-def make_test(config: Config, layout: Layout) -> Callable[[Any, Songs], Metrics]:
-    """The program that evaluates best_params [R, ...] on songs."""
+def make_test(config: Config, layout: Layout) -> Any:
+    """The program that evaluates trials on songs, in as many calls as one likes.
 
-    def one(params: Any, songs: Songs) -> Metrics:
-        return evaluate(config, params, songs, layout.batch)
+    Returns:
+      A jitted function of parameters [R, ...], songs, sums [R] (at first `no_sums`), first and
+      last, which gives the sums with those of the batches between, see `add_batches`.
+    """
 
-    return jax.jit(map_trials(one, layout), out_shardings=layout.trials)
+    @functools.partial(jax.jit, out_shardings=layout.trials)
+    def test(
+        params: Any, songs: Songs, sums: Metrics, first: jax.Array, last: jax.Array
+    ) -> Metrics:
+        def one(trial: tuple[Any, Metrics], shared: Any) -> Metrics:
+            params, sums = trial
+            songs, first, last = shared
+            return add_batches(config, params, songs, sums, first, last, layout.batch)
+
+        return map_trials(one, layout)((params, sums), (songs, first, last))
+
+    return test
+
+
+def no_sums(config: Config, layout: Layout) -> Metrics:
+    """What `make_test`'s program begins with."""
+    zeros = jax.tree.map(lambda x: np.zeros((1,), x.dtype), no_batches(config))
+    return place_trials(zeros, layout)

@@ -1,9 +1,12 @@
-"""One trial: its state, a training step, an epoch. `sweep.py` makes many of it.
+"""One trial: its state, a training step, an epoch in pieces. `sweep.py` makes many of it.
 
-The data is an argument of every function, never a closure.
+An epoch is some training steps, some batches of validation and an end; the steps and the batches
+may be cut into calls anywhere, for the state holds all that lies between two of them. The data is
+an argument of every function, never a closure.
 """
 
-from typing import Any, NamedTuple
+import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,34 +14,32 @@ import optax
 from flax import struct
 from jax.sharding import NamedSharding
 
-from msd_jax import losses, pooling
+from msd_jax.batches import Batch, Index, batch_shape, num_batches, num_steps, shuffle, take
 from msd_jax.config import Config
 from msd_jax.dataset import Songs
+from msd_jax.evaluation import Metrics, add_batches, means, no_batches
 from msd_jax.hyperparams import Hyperparams
-from msd_jax.models import EnsembleParams, make_model
-from msd_jax.objective import objective, prediction_rule, predictions
-
-Metrics = dict[str, jax.Array]
-
-
-class Batch(NamedTuple):
-    """inputs [B, T, F], in the type to compute in; labels [B]."""
-
-    inputs: jax.Array
-    labels: jax.Array
+from msd_jax.models import make_model
+from msd_jax.objective import objective, prediction_rule
 
 
 class TrainState(struct.PyTreeNode):
-    """All that a trial needs to go on: arrays only, so that it maps, shards and saves.
+    """All that a trial needs to go on, between two steps too: arrays only, so that it maps, shards
+    and saves.
 
-    epoch counts the epochs done; best_params are those after best_epoch (1 is the first), the
-    earliest with the best validation accuracy; stopped trials stay as they are; diverged is the
-    epoch that gave a number that is not finite, 0 if none did.
+    epoch counts the epochs done, step the training steps done in the epoch under way, train_sums
+    and valid_sums are its metrics so far, summed over steps and over songs; best_params are those
+    after best_epoch (1 is the first), the earliest with the best validation accuracy; stopped
+    trials stay as they are; diverged is the epoch that gave a number that is not finite, 0 if none
+    did.
     """
 
     epoch: jax.Array
+    step: jax.Array
     params: Any
     opt_state: Any
+    train_sums: Metrics
+    valid_sums: Metrics
     best_params: Any
     best_accuracy: jax.Array
     best_epoch: jax.Array
@@ -46,36 +47,39 @@ class TrainState(struct.PyTreeNode):
     diverged: jax.Array
 
 
+@functools.cache
+def _train_shapes(config: Config) -> Metrics:
+    """What `train_step` measures, as shapes."""
+
+    def measure(key: jax.Array, batch: Batch) -> Metrics:
+        params = make_model(config).init(key)
+        opt_state = optax.adam(1e-3).init(params)
+        return train_step(config, params, opt_state, Hyperparams(), batch)[2]
+
+    return jax.eval_shape(measure, jax.random.key(0), batch_shape(config))
+
+
+def _no_steps(config: Config) -> Metrics:
+    """The train_sums of an epoch that has not begun."""
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), _train_shapes(config))
+
+
 def init_state(config: Config, key: jax.Array) -> TrainState:
     """A trial before its first epoch. The same key gives the same start to every model."""
     params = make_model(config).init(jax.random.fold_in(key, 0))
     return TrainState(
         epoch=jnp.int32(0),
+        step=jnp.int32(0),
         params=params,
         opt_state=optax.adam(1e-3).init(params),
+        train_sums=_no_steps(config),
+        valid_sums=no_batches(config),
         best_params=jax.tree.map(jnp.copy, params),
         best_accuracy=jnp.float32(-1.0),
         best_epoch=jnp.int32(0),
         stopped=jnp.bool_(False),
         diverged=jnp.int32(0),
     )
-
-
-def shuffle(key: jax.Array, epoch: jax.Array, num_songs: int) -> jax.Array:
-    """The order of the songs in an epoch, [N]: a function of trial key and epoch alone."""
-    shuffle_key = jax.random.fold_in(jax.random.fold_in(key, 1), epoch)
-    return jax.random.permutation(shuffle_key, num_songs)
-
-
-def take(songs: Songs, index: jax.Array, sharding: NamedSharding | None = None) -> Batch:
-    """The songs at `index` [B], their inputs in float32.
-
-    With a sharding the batch is divided over devices, and so is all that is computed from it.
-    """
-    if sharding is not None:
-        index = jax.lax.with_sharding_constraint(index, sharding)
-    inputs, labels = jnp.asarray(songs.inputs), jnp.asarray(songs.labels)
-    return Batch(inputs[index].astype(jnp.float32), labels[index])
 
 
 def train_step(
@@ -98,82 +102,6 @@ def train_step(
     return optax.apply_updates(params, updates), opt_state, metrics
 
 
-def train_epoch(
-    config: Config,
-    key: jax.Array,
-    hparams: Hyperparams,
-    state: TrainState,
-    train: Songs,
-    sharding: NamedSharding | None = None,
-) -> tuple[TrainState, Metrics]:
-    """One pass over the training songs in a new order, in full batches.
-
-    The N mod B songs that do not fill a batch sit this epoch out; the next order has others there.
-
-    Returns:
-      The state, and the mean over steps of each of `train_step`'s metrics.
-    """
-    num_songs = train.labels.shape[0]
-    num_steps = num_songs // config.batch_size
-    order = shuffle(key, state.epoch, num_songs)
-    batches = order[: num_steps * config.batch_size].reshape(num_steps, config.batch_size)
-
-    def advance(carry: tuple[Any, Any], index: jax.Array) -> tuple[tuple[Any, Any], Metrics]:
-        params, opt_state = carry
-        batch = take(train, index, sharding)
-        params, opt_state, metrics = train_step(config, params, opt_state, hparams, batch)
-        return (params, opt_state), metrics
-
-    carry, metrics = jax.lax.scan(advance, (state.params, state.opt_state), batches)
-    state = state.replace(params=carry[0], opt_state=carry[1], epoch=state.epoch + 1)
-    return state, jax.tree.map(jnp.mean, metrics)
-
-
-def _song_metrics(params: Any, outputs: Any, labels: jax.Array) -> Metrics:
-    """loss_RULE and accuracy_RULE of each song for every rule of the model, [B] each."""
-    metrics = {}
-    for rule, log_probs in predictions(params, outputs).items():
-        metrics[f"loss_{rule}"] = losses.cross_entropy(log_probs, labels)
-        metrics[f"accuracy_{rule}"] = (jnp.argmax(log_probs, axis=-1) == labels).astype(jnp.float32)
-    if isinstance(params, EnsembleParams):
-        log_probs = jax.nn.log_softmax(outputs.logits)
-        for rule in ("mean", "product"):
-            metrics[f"report_error_{rule}"] = pooling.report_error(log_probs, labels, rule)
-    return metrics
-
-
-def evaluate(
-    config: Config, params: Any, songs: Songs, sharding: NamedSharding | None = None
-) -> Metrics:
-    """Means over all N songs, each counted exactly once.
-
-    Args:
-      config: of the model.
-      params: of the model.
-      songs: N of them; N need not be a multiple of the batch size.
-      sharding: of a batch, as in `take`.
-
-    Returns:
-      loss (the negative log-likelihood of the prediction, in nats) and accuracy, [] each; for an
-      ensemble also loss_RULE and accuracy_RULE of every pooling rule, and report_error_RULE.
-    """
-    model = make_model(config)
-    num_songs = songs.labels.shape[0]
-    num_batches = -(-num_songs // config.batch_size)
-    index = jnp.arange(num_batches * config.batch_size).reshape(num_batches, config.batch_size)
-
-    def batch_sums(index: jax.Array) -> Metrics:
-        batch = take(songs, jnp.minimum(index, num_songs - 1), sharding)
-        metrics = _song_metrics(params, model.apply(params, batch.inputs), batch.labels)
-        return jax.tree.map(lambda x: jnp.sum(jnp.where(index < num_songs, x, 0)), metrics)
-
-    sums = jax.lax.map(batch_sums, index)
-    means = jax.tree.map(lambda x: jnp.sum(x) / num_songs, sums)
-    rule = prediction_rule(config)
-    own = {"loss": means[f"loss_{rule}"], "accuracy": means[f"accuracy_{rule}"]}
-    return {**own, **means} if isinstance(params, EnsembleParams) else own
-
-
 def _all_finite(tree: Any) -> jax.Array:
     leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]
     return jnp.all(jnp.stack(leaves))
@@ -183,6 +111,112 @@ def _select(condition: jax.Array, if_true: Any, if_false: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), if_true, if_false)
 
 
+def train_steps(
+    config: Config,
+    order: jax.Array,
+    hparams: Hyperparams,
+    state: TrainState,
+    train: Songs,
+    first: Index,
+    last: Index,
+    sharding: NamedSharding | None = None,
+) -> TrainState:
+    """The steps of an epoch from `first` to before `last`; a stopped trial stays as it is.
+
+    A step whose loss or new parameters are not finite is not taken: the trial stops before it,
+    marked as diverged, and `step` tells how many steps of the epoch were good.
+
+    Args:
+      config: of the model.
+      order: [N], the epoch's `shuffle`.
+      hparams: the trial's, [] each.
+      state: after step `first`.
+      train: N songs.
+      first: counted from 0 in the epoch.
+      last: at most `num_steps`.
+      sharding: of a batch, as in `take`.
+    """
+
+    def advance(step: jax.Array, state: TrainState) -> TrainState:
+        index = jax.lax.dynamic_slice(order, (step * config.batch_size,), (config.batch_size,))
+        params, opt_state, metrics = train_step(
+            config, state.params, state.opt_state, hparams, take(train, index, sharding)
+        )
+        is_good = ~state.stopped & _all_finite((params, metrics["loss"]))
+        after = state.replace(
+            params=params,
+            opt_state=opt_state,
+            step=state.step + 1,
+            train_sums=jax.tree.map(jnp.add, state.train_sums, metrics),
+        )
+        diverged = jnp.where(state.stopped, state.diverged, state.epoch + 1)
+        return _select(is_good, after, state.replace(stopped=jnp.bool_(True), diverged=diverged))
+
+    def go_on(state: TrainState) -> TrainState:
+        return jax.lax.fori_loop(first, last, advance, state)
+
+    return jax.lax.cond(state.stopped, lambda state: state, go_on, state)
+
+
+def validate_batches(
+    config: Config,
+    state: TrainState,
+    valid: Songs,
+    first: Index,
+    last: Index,
+    sharding: NamedSharding | None = None,
+) -> TrainState:
+    """The batches of validation from `first` to before `last`; a stopped trial stays as it is."""
+
+    def go_on(state: TrainState) -> TrainState:
+        sums = add_batches(config, state.params, valid, state.valid_sums, first, last, sharding)
+        return state.replace(valid_sums=sums)
+
+    return jax.lax.cond(state.stopped, lambda state: state, go_on, state)
+
+
+def end_epoch(
+    config: Config, state: TrainState, num_train: int, num_valid: int
+) -> tuple[TrainState, Metrics]:
+    """The end of an epoch whose every step and batch was done; a stopped trial stays as it is.
+
+    A trial whose validation is not finite stops there, marked as diverged.
+
+    Args:
+      config: of the model.
+      state: after the last batch of validation.
+      num_train: songs.
+      num_valid: songs.
+
+    Returns:
+      The state, and train_* (means over steps) and valid_* metrics, [] each; NaN for a trial that
+      was stopped.
+    """
+    steps = num_steps(config, num_train)
+    train_metrics = jax.tree.map(lambda x: x / steps, state.train_sums)
+    valid_metrics = means(config, state.valid_sums, num_valid)
+    metrics = {f"train_{name}": x for name, x in train_metrics.items()}
+    metrics |= {f"valid_{name}": x for name, x in valid_metrics.items()}
+    epoch, accuracy = state.epoch + 1, valid_metrics["accuracy"]
+    better = accuracy > state.best_accuracy
+    best_epoch = jnp.where(better, epoch, state.best_epoch)
+    out_of_patience = (config.patience > 0) & (epoch - best_epoch >= config.patience)
+    ended = state.replace(
+        epoch=epoch,
+        step=jnp.int32(0),
+        train_sums=_no_steps(config),
+        valid_sums=no_batches(config),
+        best_params=_select(better, state.params, state.best_params),
+        best_accuracy=jnp.where(better, accuracy, state.best_accuracy),
+        best_epoch=best_epoch,
+        stopped=jnp.bool_(out_of_patience),
+    )
+    diverged = state.replace(stopped=jnp.bool_(True), diverged=epoch)
+    finite = _all_finite((metrics["train_loss"], metrics["valid_loss"]))
+    nothing = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), metrics)
+    return _select(state.stopped, (state, nothing), (_select(finite, ended, diverged), metrics))
+
+
 def run_epoch(
     config: Config,
     key: jax.Array,
@@ -190,12 +224,8 @@ def run_epoch(
     state: TrainState,
     train: Songs,
     valid: Songs,
-    sharding: NamedSharding | None = None,
 ) -> tuple[TrainState, Metrics]:
-    """An epoch of training and its validation; a stopped trial stays as it is.
-
-    A trial whose loss or parameters stop being finite goes back to its state before the epoch and
-    stops there, marked as diverged.
+    """A whole epoch in one piece; `sweep.py` makes the same of calls of a few steps.
 
     Args:
       config: of the model.
@@ -204,33 +234,13 @@ def run_epoch(
       state: before the epoch.
       train: songs.
       valid: songs.
-      sharding: of a batch, as in `take`.
 
     Returns:
-      The state, and train_* and valid_* metrics, [] each; NaN for a trial that was stopped before.
+      See `end_epoch`.
     """
-
-    def advance(state: TrainState) -> tuple[TrainState, Metrics]:
-        trained, train_metrics = train_epoch(config, key, hparams, state, train, sharding)
-        valid_metrics = evaluate(config, trained.params, valid, sharding)
-        metrics = {f"train_{name}": x for name, x in train_metrics.items()}
-        metrics |= {f"valid_{name}": x for name, x in valid_metrics.items()}
-        finite = _all_finite((trained.params, metrics["train_loss"], metrics["valid_loss"]))
-        better = finite & (valid_metrics["accuracy"] > state.best_accuracy)
-        best_epoch = jnp.where(better, trained.epoch, state.best_epoch)
-        out_of_patience = (config.patience > 0) & (trained.epoch - best_epoch >= config.patience)
-        frozen = state.replace(stopped=jnp.bool_(True), diverged=trained.epoch)
-        kept = trained.replace(
-            best_params=_select(better, trained.params, state.best_params),
-            best_accuracy=jnp.where(better, valid_metrics["accuracy"], state.best_accuracy),
-            best_epoch=best_epoch,
-            stopped=jnp.bool_(out_of_patience),
-        )
-        return _select(finite, kept, frozen), metrics
-
-    shapes = jax.eval_shape(advance, state)[1]
-
-    def stay(state: TrainState) -> tuple[TrainState, Metrics]:
-        return state, jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), shapes)
-
-    return jax.lax.cond(state.stopped, stay, advance, state)
+    num_train, num_valid = len(train.labels), len(valid.labels)
+    order = shuffle(key, state.epoch, num_train)
+    steps, batches = num_steps(config, num_train), num_batches(config, num_valid)
+    state = train_steps(config, order, hparams, state, train, 0, steps)
+    state = validate_batches(config, state, valid, 0, batches)
+    return end_epoch(config, state, num_train, num_valid)

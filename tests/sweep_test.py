@@ -1,6 +1,7 @@
 """Many trials: each is what it would be alone, to the bit."""
 
 import functools
+import itertools
 
 import chex
 import jax
@@ -9,6 +10,7 @@ import pytest
 
 from msd_jax import sweep
 from msd_jax.devices import make_layout, to_host
+from msd_jax.evaluation import means
 from msd_jax.models import make_model, num_params
 from msd_jax.sweep import Trial
 from tests.small import CONFIG, ENSEMBLE, make_songs
@@ -23,20 +25,38 @@ TRIALS = [
 ]
 
 
-make_epoch = functools.cache(sweep.make_epoch)
+make_programs = functools.cache(sweep.make_programs)
+NUM_STEPS, NUM_BATCHES = 2, 2  # of 10 and 7 songs in batches of 4
 
 
-def train(config, trials, num_devices, num_epochs=3):
+def run_epoch(programs, states, keys, hparams, train, valid, cuts=(0, NUM_STEPS)):
+    """An epoch whose training steps are cut there."""
+    orders = programs.shuffle(keys, states.epoch)
+    for first, last in itertools.pairwise(cuts):
+        states = programs.train(states, orders, hparams, train, np.int32(first), np.int32(last))
+    states = programs.validate(states, valid, np.int32(0), np.int32(NUM_BATCHES))
+    return programs.end(states)
+
+
+def train(config, trials, num_devices, num_epochs=3, cuts=(0, NUM_STEPS)):
     """Host states and metrics of the last epoch, [R, ...]."""
     devices = jax.devices()[:num_devices]
     layout = make_layout(len(trials), config.batch_size, devices, allow_split=False)
-    train, valid = (sweep.share(songs, layout) for songs in (TRAIN, VALID))
+    songs = [sweep.share(songs, layout) for songs in (TRAIN, VALID)]
     keys, hparams = sweep.place_inputs(trials, layout)
     states = sweep.init_trials(config, keys, len(trials), layout)
-    epoch = make_epoch(config, layout)
+    programs = make_programs(config, layout, 10, 7)
     for _ in range(num_epochs):
-        states, metrics = epoch(states, keys, hparams, train, valid)
+        states, metrics = run_epoch(programs, states, keys, hparams, *songs, cuts)
     return to_host((states, metrics), len(trials))
+
+
+def run_test(layout, states, songs, num_trials):
+    """Host metrics [R] of the best parameters, batch by batch."""
+    test, sums = sweep.make_test(CONFIG, layout), sweep.no_sums(CONFIG, layout)
+    for batch in range(NUM_BATCHES):
+        sums = test(states.best_params, songs, sums, np.int32(batch), np.int32(batch + 1))
+    return means(CONFIG, to_host(sums, num_trials), len(songs.labels))
 
 
 def pick(tree, index):
@@ -55,6 +75,11 @@ def test_a_trial_in_a_sweep_is_the_trial_alone(config, num_devices):
 def test_results_do_not_depend_on_devices_or_order():
     reverse = train(CONFIG, TRIALS[::-1], 1)
     chex.assert_trees_all_equal(train(CONFIG, TRIALS, 2), pick(reverse, slice(None, None, -1)))
+
+
+def test_bits_do_not_depend_on_the_cuts():
+    whole = train(CONFIG, TRIALS, 2)
+    chex.assert_trees_all_equal(train(CONFIG, TRIALS, 2, cuts=(0, 1, 2)), whole)
 
 
 def test_seeds_and_every_hyperparameter_make_a_difference():
@@ -84,7 +109,8 @@ def test_batched_trials_agree_with_single_ones():
     keys, hparams = sweep.place_inputs(TRIALS, layout)
     states = sweep.init_trials(CONFIG, keys, len(TRIALS), layout)
     songs = (sweep.share(songs, layout) for songs in (TRAIN, VALID))
-    batched, _ = sweep.make_epoch(CONFIG, layout)(states, keys, hparams, *songs)
+    programs = sweep.make_programs(CONFIG, layout, 10, 7)
+    batched, _ = run_epoch(programs, states, keys, hparams, *songs)
     single, _ = train(CONFIG, TRIALS, 2, num_epochs=1)
     chex.assert_trees_all_close(to_host(batched, 5).params, single.params, atol=1e-5)
 
@@ -96,11 +122,11 @@ def test_one_trial_alone_divides_its_batches_and_agrees_to_rounding():
     keys, hparams = sweep.place_inputs(TRIALS[:1], layout)
     states = sweep.init_trials(CONFIG, keys, 1, layout)
     songs = [sweep.share(songs, layout) for songs in (TRAIN, VALID)]
-    program = sweep.compile_epoch(CONFIG, layout, *songs)
-    states, metrics = program(states, keys, hparams, *songs)
+    programs = sweep.compile_programs(CONFIG, layout, *songs)
+    states, metrics = run_epoch(programs, states, keys, hparams, *songs)
     whole = train(CONFIG, TRIALS[:1], 1, num_epochs=1)
     chex.assert_trees_all_close(to_host((states, metrics), 1), whole, atol=1e-5)
-    tested = sweep.make_test(CONFIG, layout)(states.best_params, songs[1])
+    tested = run_test(layout, states, songs[1], 1)
     np.testing.assert_allclose(tested["loss"], metrics["valid_loss"], rtol=1e-5)
 
 
@@ -127,7 +153,8 @@ def test_chunks_of_one_layout_share_their_programs():
         keys, _ = sweep.place_inputs(chunk, layout)
         states = sweep.init_trials(CONFIG, keys, len(chunk), layout)
         test = sweep.make_test(CONFIG, make_layout(2, CONFIG.batch_size))
-        test(states.best_params, sweep.share(VALID, layout))
+        sums = sweep.no_sums(CONFIG, layout)
+        test(states.best_params, sweep.share(VALID, layout), sums, np.int32(0), np.int32(2))
     assert test._cache_size() == 1
     assert sweep._make_init(CONFIG, layout)._cache_size() == 1
 
@@ -158,7 +185,8 @@ def test_the_test_program_evaluates_the_best_parameters():
     keys, hparams = sweep.place_inputs(TRIALS, layout)
     songs = [sweep.share(songs, layout) for songs in (TRAIN, VALID)]
     states = sweep.init_trials(CONFIG, keys, len(TRIALS), layout)
-    states, expected = make_epoch(CONFIG, layout)(states, keys, hparams, *songs)
-    metrics = sweep.make_test(CONFIG, layout)(states.best_params, songs[1])
+    programs = make_programs(CONFIG, layout, 10, 7)
+    states, expected = run_epoch(programs, states, keys, hparams, *songs)
+    metrics = run_test(layout, states, songs[1], 5)
     for name in ("loss", "accuracy"):
-        np.testing.assert_allclose(metrics[name][:5], expected[f"valid_{name}"][:5], rtol=1e-6)
+        np.testing.assert_allclose(metrics[name], expected[f"valid_{name}"][:5], rtol=1e-6)

@@ -1,6 +1,8 @@
 """A trial: its batches, its evaluation, its best epoch, its end."""
 
+import dataclasses
 import functools
+import itertools
 
 import chex
 import jax
@@ -9,18 +11,20 @@ import numpy as np
 import pytest
 
 from msd_jax import losses
+from msd_jax.batches import shuffle, take
 from msd_jax.config import Config
+from msd_jax.dataset import Songs
+from msd_jax.evaluation import evaluate
 from msd_jax.hyperparams import Hyperparams
 from msd_jax.models import make_model
 from msd_jax.train import (
     TrainState,
-    evaluate,
+    end_epoch,
     init_state,
     run_epoch,
-    shuffle,
-    take,
-    train_epoch,
     train_step,
+    train_steps,
+    validate_batches,
 )
 from tests.small import CONFIG, ENSEMBLE, make_songs
 
@@ -52,7 +56,7 @@ def test_songs_beyond_the_last_full_batch_come_again():
 def test_an_epoch_is_its_steps_in_the_shuffled_order():
     """10 songs in batches of 4: two steps, in a Python loop."""
     state = init_state(CONFIG, KEY)
-    actual, metrics = jax.jit(functools.partial(train_epoch, CONFIG))(KEY, QUICK, state, TRAIN)
+    actual, metrics = epoch_of(CONFIG, state, QUICK)
     order = shuffle(KEY, jnp.int32(0), 10)
     params, opt_state = state.params, state.opt_state
     step = jax.jit(functools.partial(train_step, CONFIG))
@@ -62,9 +66,42 @@ def test_an_epoch_is_its_steps_in_the_shuffled_order():
         steps.append(step_metrics)
     chex.assert_trees_all_close(actual.params, params, atol=1e-6)
     chex.assert_trees_all_close(actual.opt_state, opt_state, atol=1e-6)
-    mean = jax.tree.map(lambda *xs: jnp.mean(jnp.stack(xs)), *steps)
-    chex.assert_trees_all_close(metrics, mean, rtol=1e-5)
-    assert actual.epoch == 1
+    for name in steps[0]:
+        mean = np.mean([step_metrics[name] for step_metrics in steps])
+        np.testing.assert_allclose(metrics[f"train_{name}"], mean, rtol=1e-5)
+    expected = jax.jit(functools.partial(evaluate, CONFIG))(params, VALID)
+    for name in expected:
+        np.testing.assert_allclose(metrics[f"valid_{name}"], expected[name], rtol=1e-5)
+    assert (actual.epoch, actual.step) == (1, 0)
+
+
+@pytest.mark.parametrize("config", [CONFIG, ENSEMBLE], ids=lambda config: config.model)
+def test_bits_do_not_depend_on_how_an_epoch_is_cut(config):
+    """30 songs in batches of 4 are 7 steps, 13 validation songs 4 batches."""
+    train, valid = make_songs(30), make_songs(13, seed=1)
+    order = shuffle(KEY, jnp.int32(0), 30)
+
+    @jax.jit
+    def steps(state: TrainState, first: jax.Array, last: jax.Array) -> TrainState:
+        return train_steps(config, order, QUICK, state, train, first, last)
+
+    @jax.jit
+    def batches(state: TrainState, first: jax.Array, last: jax.Array) -> TrainState:
+        return validate_batches(config, state, valid, first, last)
+
+    def epoch(step_cuts: list[int], batch_cuts: list[int]):
+        state = init_state(config, KEY)
+        for first, last in itertools.pairwise([0, *step_cuts, 7]):
+            state = steps(state, first, last)
+            assert state.step == last
+        for first, last in itertools.pairwise([0, *batch_cuts, 4]):
+            state = batches(state, first, last)
+        return end_epoch(config, state, 30, 13)
+
+    whole = epoch([], [])
+    chex.assert_trees_all_equal(epoch([1], [3]), whole)
+    chex.assert_trees_all_equal(epoch([1, 2, 3, 4, 5, 6], [1, 2, 3]), whole)
+    chex.assert_trees_all_equal(epoch([0, 3, 3], [0, 4]), whole)  # calls that do nothing
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 7, 50])
@@ -140,9 +177,36 @@ def test_a_trial_that_diverges_is_frozen_at_its_last_finite_state():
     bad, metrics = epoch_of(CONFIG, good, QUICK.replace(learning_rate=jnp.inf))
     assert bad.diverged == 2
     assert bad.stopped
-    assert not np.isfinite(metrics["valid_loss"])
+    assert all(np.isnan(x) for x in metrics.values())
     as_good = bad.replace(diverged=good.diverged, stopped=good.stopped)
     chex.assert_trees_all_equal(as_good, good)
+
+
+def test_a_trial_stops_before_the_step_that_is_not_finite():
+    """The song of the third step, a batch of its own, is too large for its loss."""
+    config = dataclasses.replace(CONFIG, batch_size=1, model="multitask")
+    order = shuffle(KEY, jnp.int32(0), 10)
+    inputs = TRAIN.inputs.copy()
+    inputs[order[2]] = 1e30  # finite, its square is not
+    train = Songs(inputs, TRAIN.labels)
+    steps = jax.jit(functools.partial(train_steps, config))
+    start = init_state(config, KEY)
+    two = steps(order, QUICK, start, train, 0, 2)
+    all_ten = steps(order, QUICK, start, train, 0, 10)
+    assert (two.stopped, two.step) == (False, 2)
+    assert (all_ten.stopped, all_ten.step, all_ten.diverged) == (True, 2, 1)
+    as_two = all_ten.replace(diverged=two.diverged, stopped=two.stopped)
+    chex.assert_trees_all_equal(as_two, two)
+
+
+def test_a_trial_whose_validation_alone_is_not_finite_diverges_after_its_last_step():
+    bad = VALID._replace(inputs=np.where(np.arange(7)[:, None, None] == 3, np.inf, VALID.inputs))
+    config = dataclasses.replace(CONFIG, model="mlp")
+    state, metrics = run_epoch(config, KEY, QUICK, init_state(config, KEY), TRAIN, bad)
+    assert (state.stopped, state.diverged, state.epoch, state.step) == (True, 1, 0, 2)
+    assert np.isfinite(metrics["train_loss"])
+    assert not np.isfinite(metrics["valid_loss"])
+    assert state.best_epoch == 0
 
 
 def test_the_epoch_is_traced_once_for_all_epochs_and_hyperparameters():
