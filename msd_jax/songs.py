@@ -11,7 +11,7 @@ NUM_TIMBRE = NUM_PITCHES = 12
 NUM_FEATURES = NUM_TIMBRE + NUM_PITCHES + 1
 
 
-class Rejected(ValueError):
+class Rejected(ValueError):  # noqa: N818  no error of the program: of a file
     """One song cannot be used; the others can.
 
     Attributes:
@@ -66,28 +66,35 @@ def song_features(
     with np.errstate(over="ignore"):  # beyond float32 is infinite, and refused as that
         features[:, :12], features[:, 12:24], features[:, 24] = timbre, pitches, loudness_start
     if not np.isfinite(features).all():
-        for name, values in zip(parts, (features[:, :12], features[:, 12:24], features[:, 24])):
-            check_finite(name, values)
+        check_finite("timbre", features[:, :12])
+        check_finite("pitches", features[:, 12:24])
+        check_finite("loudness_start", features[:, 24])
     return features
 
 
-def crop(features: np.ndarray, num_segments: int, where: str = "central") -> np.ndarray:
-    """The part of a song that a model hears.
+def first_segment(length: int, num_segments: int, where: str) -> int:
+    """Where the crop of a song of `length` segments begins.
 
     Args:
-      features: [T, F] of the whole song.
-      num_segments: how many segments to take.
-      where: "central" (as the course did; the one segment too many of an odd rest is left at the
-        end) or "start".
+      length: segments of the song.
+      num_segments: of the crop.
+      where: "central" (as the course did; of an odd rest the one segment more is left at the end)
+        or "start".
 
-    Returns:
-      [num_segments, F], a view.
+    Raises:
+      Rejected: if the song is shorter than the crop.
+    """
+    spare = length - num_segments
+    if spare < 0:
+        raise Rejected("too short", f"{length} segments, {num_segments} are needed")
+    return {"central": spare // 2, "start": 0}[where]
+
+
+def crop(features: np.ndarray, num_segments: int, where: str = "central") -> np.ndarray:
+    """The part of a song that a model hears: [num_segments, F] of features [T, F], a view.
 
     Raises:
       Rejected: if the song has fewer segments.
     """
-    spare = len(features) - num_segments
-    if spare < 0:
-        raise Rejected("too short", f"{len(features)} segments, {num_segments} are needed")
-    first = {"central": spare // 2, "start": 0}[where]
+    first = first_segment(len(features), num_segments, where)
     return features[first : first + num_segments]

@@ -60,5 +60,5 @@ def test_crops_by_hand():
 def test_a_song_of_just_that_length_is_taken_whole_and_a_shorter_one_refused(where):
     song = np.arange(7)[:, None]
     np.testing.assert_array_equal(crop(song, 7, where), song)
-    with pytest.raises(Rejected, match="^too short: 7 segments, 8 are needed$"):
+    with pytest.raises(Rejected, match=r"^too short: 7 segments, 8 are needed$"):
         crop(song, 8, where)
