@@ -10,6 +10,7 @@ crop reads no more than the chunks that it lies in.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ _ARRAYS = {"timbre": (12,), "pitches": (12,), "loudness_start": ()}
 _NUMBERS = (h5t.FLOAT, h5t.INTEGER)
 _METADATA = np.dtype([("artist_id", "S32"), ("title", "S1024")])
 _ANALYSIS = np.dtype([("track_id", "S32")])
+_VARYING = re.compile(r"(, )?\b(time|filename|name|file descriptor|buf|addr) = [^,)]*")
 # What h5py raises on damage, seen under mutated files; anything else is a bug of ours.
 _DAMAGE = (OSError, RuntimeError, ValueError, TypeError, MemoryError, OverflowError)
 
@@ -112,6 +114,13 @@ def _read(file: h5f.FileID, num_segments: int | None, where: str) -> Track:
     return Track(track_id, artist_id, title, features)
 
 
+def _explain(error: Exception) -> str:
+    """What went wrong, without what differs from one time to the next: clock, addresses, paths."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return _VARYING.sub("", str(error)) or type(error).__name__
+
+
 def read_track(path: Path, num_segments: int | None = None, where: str = "central") -> Track:
     """Reads one track, or the crop of it.
 
@@ -136,4 +145,4 @@ def read_track(path: Path, num_segments: int | None = None, where: str = "centra
         raise Rejected("missing group", str(error).strip("\"'")) from error
     except _DAMAGE as error:
         reason = "truncated" if "truncated" in str(error) else "unreadable"
-        raise Rejected(reason, str(error) or type(error).__name__) from error
+        raise Rejected(reason, _explain(error)) from error
