@@ -1,4 +1,4 @@
-"""Songs in memory, and the course's files: load, check, standardise, save.
+"""Songs in memory, and the course's files: load, check, save.
 
 A data set with the stem S is S-train.npz and S-valid.npz (inputs, targets, label_map), and perhaps
 S-test-inputs.npz (inputs) and S-test-targets.npz (targets). inputs are N x T*25 or N x T x F of any
@@ -50,25 +50,6 @@ class Dataset(NamedTuple):
     def num_genres(self) -> int:
         """K."""
         return len(self.genre_names)
-
-
-class Normaliser(NamedTuple):
-    """mean [T, F] and std [T, F] of training songs, at each position and for each feature."""
-
-    mean: np.ndarray
-    std: np.ndarray
-
-
-def fit_normaliser(inputs: np.ndarray) -> Normaliser:
-    """Statistics of inputs [N, T, F]; a feature that never changes gets std 1."""
-    mean, std = inputs.mean(axis=0, dtype=np.float64), inputs.std(axis=0, dtype=np.float64)
-    # Not where std is 0: the mean of equal numbers is rounded.
-    return Normaliser(mean, np.where(inputs.max(axis=0) > inputs.min(axis=0), std, 1.0))
-
-
-def normalise(normaliser: Normaliser, inputs: np.ndarray) -> np.ndarray:
-    """Standardised inputs [N, T, F] in float16, as the course's files have them."""
-    return ((inputs - normaliser.mean) / normaliser.std).astype(np.float16)
 
 
 def _songs_by_split(dataset: Dataset) -> Iterator[tuple[str, Songs]]:

@@ -1,4 +1,4 @@
-"""npz files from elsewhere: headers first, then data, never a pickle."""
+"""npz files: read with suspicion (headers first, never a pickle), and written in blocks."""
 
 import lzma
 import math
@@ -6,9 +6,9 @@ import os
 import warnings
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -117,3 +117,38 @@ def read_npz(path: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
 def _read_array(archive: zipfile.ZipFile, key: str) -> np.ndarray:
     with archive.open(f"{key}.npy") as file:
         return npy_format.read_array(file, allow_pickle=False)
+
+
+class Blocks(NamedTuple):
+    """An array too large for the memory: blocks of rows that make up [N, ...]."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    rows: Iterable[np.ndarray]
+
+
+def write_npz(path: Path, arrays: Mapping[str, np.ndarray | Blocks]) -> None:
+    """Writes what numpy.savez would, with no array whole in memory; the same bytes every time.
+
+    Raises:
+      ValueError: if blocks are not of the shape and type they declare.
+    """
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in arrays.items():
+            if isinstance(array, np.ndarray):
+                array = Blocks(array.shape, array.dtype, [array])
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
+                _write_blocks(file, array)
+
+
+def _write_blocks(file: IO[bytes], array: Blocks) -> None:
+    header = {"descr": npy_format.dtype_to_descr(array.dtype), "fortran_order": False}
+    npy_format.write_array_header_1_0(file, {**header, "shape": array.shape})
+    count = 0
+    for block in array.rows:
+        if block.dtype != array.dtype or block.shape[1:] != array.shape[1:]:
+            raise ValueError(f"a block is {block.dtype}{block.shape}, not {array[:2]}")
+        file.write(np.ascontiguousarray(block).data)
+        count += block.size
+    if count != math.prod(array.shape):
+        raise ValueError(f"{count} numbers in blocks, not {array.shape}")

@@ -20,7 +20,8 @@ at random, whatever their label. So no model is always right.
 
 import numpy as np
 
-from msd_jax.dataset import Dataset, Songs, fit_normaliser, normalise
+from msd_jax.dataset import Dataset, Songs
+from msd_jax.normaliser import fit_normaliser, normalise
 
 NUM_SEGMENTS, NUM_FEATURES = 120, 25
 # Genre 2 g goes forward, 2 g + 1 backward, g the group: red, green, blue, gold early, gold late.

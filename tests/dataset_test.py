@@ -10,15 +10,13 @@ from numpy.lib import format as npy_format
 
 from msd_jax.dataset import (
     Dataset,
-    Normaliser,
     Songs,
     fingerprint,
-    fit_normaliser,
     load_dataset,
-    normalise,
     save_dataset,
 )
 from msd_jax.errors import InputError
+from msd_jax.normaliser import fit_normaliser
 from tests.npz_test import EDITS, edit, write_zip
 from tests.real_data import REAL_DATA, needs_real_data
 
@@ -179,25 +177,6 @@ def test_the_fingerprint_depends_on_neither_name_nor_order_in_memory():
     assert len(fingerprint(base)) == 64  # sha256 in hexadecimal
 
 
-def test_normaliser_by_hand():
-    # Feature 0 over the songs: 1, 3 then 2, 6: means 2 and 4, standard deviations 1 and 2 (of the
-    # population). Feature 1 is 7 everywhere: its deviation counts as 1.
-    inputs = np.array([[[1, 7], [2, 7]], [[3, 7], [6, 7]]], np.float16)
-    mean, std = normaliser = fit_normaliser(inputs)
-    np.testing.assert_array_equal(mean, [[2, 7], [4, 7]])
-    np.testing.assert_array_equal(std, [[1, 1], [2, 1]])
-    expected = np.array([[[-1, 0], [-1, 0]], [[1, 0], [1, 0]]], np.float16)
-    np.testing.assert_array_equal(normalise(normaliser, inputs), expected, strict=True)
-    # New songs are measured with the old statistics: (5 - 2) / 1, (8 - 7) / 1, (5 - 4) / 2, -7 / 1.
-    new = normalise(normaliser, np.array([[[5, 8], [5, 0]]], np.float32))
-    np.testing.assert_array_equal(new, np.array([[[3, 1], [0.5, -7]]], np.float16), strict=True)
-
-
-def test_a_constant_whose_mean_is_rounded_is_a_constant_all_the_same():
-    # (0.1 + 0.1 + 0.1) / 3 is not 0.1 in float64, so the numbers seem to vary by 1e-17.
-    assert fit_normaliser(np.full((3, 1, 1), 0.1)).std == 1
-
-
 def test_an_older_test_set_does_not_stay_beside_new_songs(tmp_path):
     save_dataset(make_dataset(), tmp_path, "tiny")
     save_dataset(make_dataset(with_test=False), tmp_path, "tiny")
@@ -213,11 +192,6 @@ def test_flat_files_without_songs_are_refused(tmp_path):
     )
     with pytest.raises(InputError, match=r"shape \(0, 4, 25\)"):
         load_dataset("none", tmp_path)
-
-
-def test_statistics_of_large_float16_values_do_not_overflow():
-    inputs = np.full((3, 1, 1), 60000, np.float16)  # their sum is beyond float16, their square too
-    assert fit_normaliser(inputs) == Normaliser(np.array([[inputs[0, 0, 0]]]), np.ones((1, 1)))
 
 
 @pytest.fixture(scope="module")

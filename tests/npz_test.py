@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.lib import format as npy_format
 
 from msd_jax.errors import InputError
-from msd_jax.npz import machine_memory, read_npz
+from msd_jax.npz import Blocks, machine_memory, read_npz, write_npz
 
 SAVERS = pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 # Byte edits: what is done, where as a fraction of the file, and with which value or length.
@@ -262,3 +262,26 @@ def test_elements_of_no_size_are_refused_however_many(tmp_path, descr):
     path = write_zip(tmp_path / "a.npz", label_map=npy(descr, (10**12,)))
     with pytest.raises(InputError, match="elements of no size"):
         read_npz(path, ("label_map",))
+
+
+def test_written_in_blocks_it_is_what_savez_writes(tmp_path):
+    whole = np.arange(60, dtype=np.float16).reshape(10, 3, 2)
+    others = {"targets": np.arange(10, dtype=np.int8), "label_map": np.array([b"Rap", b"RnB"])}
+    np.savez(tmp_path / "savez.npz", inputs=whole, **others)
+    blocks = Blocks(whole.shape, whole.dtype, iter([whole[:4], whole[4:4], whole[4:]]))
+    write_npz(tmp_path / "blocks.npz", {"inputs": blocks, **others})
+    write_npz(tmp_path / "whole.npz", {"inputs": np.asfortranarray(whole), **others})
+    savez, blockwise, at_once = (
+        (tmp_path / f"{name}.npz").read_bytes() for name in ("savez", "blocks", "whole")
+    )
+    assert savez == blockwise == at_once
+
+
+@pytest.mark.parametrize("sizes", [(4, 5), (4, 7), ()])
+def test_blocks_that_are_not_what_they_declare_are_an_error(tmp_path, sizes):
+    rows = [np.zeros((size, 3), np.float16) for size in sizes]
+    with pytest.raises(ValueError, match="numbers in blocks"):
+        write_npz(tmp_path / "a.npz", {"x": Blocks((10, 3), np.dtype(np.float16), rows)})
+    for block in (np.zeros((10, 3)), np.zeros((10, 2), np.float16)):
+        with pytest.raises(ValueError, match="a block is float"):
+            write_npz(tmp_path / "a.npz", {"x": Blocks((10, 3), np.dtype(np.float16), [block])})
