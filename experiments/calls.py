@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from msd_jax import sweep
+from msd_jax import processes, sweep
 from msd_jax.batches import num_batches, num_steps
 from msd_jax.config import Config
 from msd_jax.dataset import Songs
-from msd_jax.devices import Layout, say_to_all
+from msd_jax.devices import Layout
 from msd_jax.evaluation import Metrics
 from msd_jax.hyperparams import Hyperparams
 from msd_jax.sweep import Programs
@@ -31,7 +31,7 @@ class Pace:
     def steps(self, left: int) -> int:
         """At least one, at most what is left; in every process the same."""
         fitting = int(_SECONDS_OF_A_CALL / max(self.seconds_per_step, 1e-9))
-        return say_to_all(min(max(fitting, 1), left))
+        return processes.say_to_all(min(max(fitting, 1), left))
 
     def run(self, call: Callable[..., Any], first: int, end: int) -> tuple[Any, int]:
         """What call(first, last) gave, and last, which is `end` where that is not too far."""
@@ -79,6 +79,11 @@ class Place(NamedTuple):
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
+
+    @property
+    def notes(self) -> dict[str, float]:
+        """What a checkpoint holds of it beside its number."""
+        return {"seconds": self.seconds}
 
     def number(self, program: Program) -> int:
         """Of its checkpoint: all steps since the beginning."""

@@ -12,10 +12,12 @@ _SECONDS_BETWEEN_LINES = 2.0
 _SECONDS_BETWEEN_LINES_INSIDE_AN_EPOCH = 30.0
 
 
-def make_console() -> Console:
-    """Standard output; wide enough for a table where it is no terminal."""
-    console = Console(highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=120)
+def make_console(quiet: bool = False) -> Console:
+    """Standard output, or nowhere; wide enough for a table where it is no terminal."""
+    console = Console(highlight=False, soft_wrap=True, quiet=quiet)
+    if console.is_terminal:
+        return console
+    return Console(highlight=False, soft_wrap=True, quiet=quiet, width=120)
 
 
 class EpochProgress:

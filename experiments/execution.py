@@ -2,27 +2,33 @@
 
 import dataclasses
 import functools
+import hashlib
 import importlib.metadata
+import json
 import os
 import platform
+import sys
 from datetime import datetime
 from pathlib import Path
 
 import jax
 from rich.console import Console
 
+from experiments import process_flags
 from experiments.calls import Program
 from experiments.command_line import EXIT_INTERRUPTED, fail
 from experiments.console import EpochProgress, closing_table, make_console
 from experiments.flags import Settings
+from experiments.guard import Ward
 from experiments.interruption import Interruption
 from experiments.plan import Part, describe, make_plan
 from experiments.summary import summarise
 from experiments.training import Interrupted, Session, evaluate_part, train_part
-from experiments.workdir import Line, Workdir, read_json, write_json
-from msd_jax import sweep
+from experiments.workdir import Line, Workdir, differences, read_json, write_json
+from msd_jax import processes, sweep
 from msd_jax.dataset import Dataset, Songs, fingerprint, load_dataset
-from msd_jax.devices import make_layout, memory_budget
+from msd_jax.devices import make_layout, memory_budget, set_precision
+from msd_jax.errors import InputError
 from msd_jax.models import num_params
 from msd_jax.synthetic import synthetic_dataset
 from msd_jax.train import init_state
@@ -31,7 +37,12 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 # So few trials on a device fit anywhere; more are counted against the memory there is.
 _FEW_TRIALS = 8
 # Flags in which a run may differ from the one that it resumes.
-_FREE_FLAGS = ("workdir", "data_dir", "host_devices")
+_FREE_FLAGS = (
+    "workdir",
+    "data_dir",
+    "host_devices",
+    *(holder.name for holder in process_flags.GROUP),
+)
 
 
 def open_dataset(settings: Settings) -> Dataset:
@@ -72,6 +83,7 @@ def _circumstances(settings: Settings) -> Line:
             "kind": device.device_kind,
             "count": jax.device_count(),
         },
+        "processes": processes.hosts(),
     }
 
 
@@ -99,6 +111,7 @@ def _announce(console: Console, settings: Settings, dataset: Dataset, plan: list
     console.print(
         f"{trials} trials ({settings.num_seeds} seeds a grid point), {sizes} parameters each, "
         f"{settings.num_epochs} epochs, on {jax.device_count()} x {device.device_kind}"
+        + (f" of {jax.process_count()} processes" if jax.process_count() > 1 else "")
     )
 
 
@@ -109,20 +122,22 @@ def _trials_per_chunk(settings: Settings, part: Part, train: Songs, valid: Songs
         return min(size, settings.trials_per_chunk)
     if size <= _FEW_TRIALS * jax.device_count():
         return size
-    return min(size, sweep.trials_that_fit(part.config, train, valid, memory_budget()))
+    fitting = sweep.trials_that_fit(part.config, train, valid, memory_budget())
+    return min(size, *processes.gather(fitting))
 
 
 def _train(
     settings: Settings, dataset: Dataset, plan: list[Part], workdir: Workdir, console: Console
 ) -> list[float | None]:
     """Trains every part, chunk by chunk; the test accuracies of all trials."""
+    belongs = _hashes(_identity(settings, dataset))
     total = settings.num_epochs * sum(len(part.trials) for part in plan)
     test_accuracies: list[float | None] = []
     layout = make_layout(1, settings.batch_size)
     train, valid = (sweep.share(songs, layout) for songs in (dataset.train, dataset.valid))
     test = sweep.share(dataset.test, layout) if dataset.test else None
     with Interruption() as interruption, EpochProgress(console, total) as progress:
-        session = Session(settings, workdir, progress, interruption)
+        session = Session(settings, workdir, progress, interruption, belongs)
         for index, part in enumerate(plan):
             decide = functools.partial(_trials_per_chunk, settings, part, train, valid)
             size = workdir.remember(f"trials_per_chunk-{index}", decide)
@@ -155,34 +170,80 @@ def _train_and_summarise(
         "num_params": max(_num_params(part) for part in plan),
     }
     trials = [describe(settings, part.config, trial) for part in plan for trial in part.trials]
-    return summarise(about, trials, workdir.read_metrics(), test_accuracies)
+    return processes.decide(
+        lambda: summarise(about, trials, workdir.read_metrics(), test_accuracies)
+    )
 
 
-def execute(settings: Settings) -> None:
+def _start(settings: Settings) -> None:
+    """Sets jax up before its first use: devices, other processes, precision."""
+    jax.config.update("jax_num_cpu_devices", settings.host_devices or len(os.sched_getaffinity(0)))
+    if settings.several_processes:
+        processes.start(
+            settings.coordinator,
+            settings.num_processes,
+            settings.process_id,
+            settings.heartbeat_seconds,
+        )
+    set_precision(settings.precision)
+
+
+def _check_alike(identity: Line) -> None:
+    """Raises InputError if the processes were given different flags or data."""
+    first, *others = processes.gather(identity)
+    for number, other in enumerate(others, 1):
+        names = [name for name, _, _ in differences(first, other)]
+        if names:
+            raise InputError(
+                f"process {number} was given another {', '.join(names)} than process 0: give all "
+                "the same"
+            )
+
+
+def _hashes(identity: Line) -> dict[str, str]:
+    """What a checkpoint belongs to."""
+    flags = json.dumps(identity["flags"], sort_keys=True).encode()
+    return {
+        "config_sha256": hashlib.sha256(flags).hexdigest(),
+        "dataset_sha256": identity["dataset_sha256"],
+    }
+
+
+def execute(settings: Settings, ward: Ward | None = None) -> None:
     """Runs the settings to their end, or goes on with a run that stopped.
+
+    Args:
+      settings: of the run, the same in every process.
+      ward: of this process, if it is one of several.
 
     Raises:
       InputError: for what the user can mend.
     """
-    jax.config.update("jax_num_cpu_devices", settings.host_devices or len(os.sched_getaffinity(0)))
-    console = make_console()
-    dataset = open_dataset(settings)
+    _start(settings)
+    console = make_console(quiet=not processes.leads())
+    dataset = processes.together(lambda: open_dataset(settings))
     plan = make_plan(settings, dataset)
-    path = Path(settings.workdir) if settings.workdir else default_workdir(settings)
+    path = Path(processes.decide(lambda: settings.workdir or str(default_workdir(settings))))
+    if ward is not None:
+        ward.tell(processes.hosts(), str(path))
     identity = _identity(settings, dataset)
+    _check_alike(identity)
     workdir = Workdir(path, {**identity, **_circumstances(settings)}, identity)
     _announce(console, settings, dataset, plan)
-    if workdir.summary.exists():
+    if processes.decide(workdir.summary.exists):
         console.print(f"{path} is finished: this is what it found")
-        console.print(closing_table(read_json(workdir.summary)))
+        console.print(closing_table(processes.decide(lambda: read_json(workdir.summary))))
         return
     console.print(f"{'going on in' if workdir.resumed else 'writing to'} {path}")
     try:
         summary = _train_and_summarise(settings, dataset, plan, workdir, console)
     except Interrupted:
+        if not processes.leads():
+            sys.exit(EXIT_INTERRUPTED)
         fail(
             f"stopped by a signal; the same command with --workdir={path} goes on", EXIT_INTERRUPTED
         )
-    write_json(workdir.summary, summary)
+    if processes.leads():
+        write_json(workdir.summary, summary)
     console.print(closing_table(summary))
     console.print(f"{summary['songs_per_second']:.0f} songs a second; results in {workdir.summary}")

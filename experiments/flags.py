@@ -7,7 +7,9 @@ from typing import Any
 
 from absl import flags
 
-from msd_jax.config import HEADS, MODELS, POOLINGS, SECONDARIES
+from experiments import process_flags
+from experiments.process_flags import DEFAULT_HEARTBEAT_SECONDS
+from msd_jax.config import HEADS, MODELS, POOLINGS, PRECISIONS, SECONDARIES
 from msd_jax.errors import InputError
 
 
@@ -163,13 +165,21 @@ HOST_DEVICES = flags.DEFINE_integer(
     "CPU devices that trials are divided over, where there is no accelerator; 0 is one a core.",
     lower_bound=0,
 )
+PRECISION = flags.DEFINE_enum(
+    "precision",
+    "highest",
+    PRECISIONS,
+    "Of float32 products on a GPU: highest keeps all 24 bits, tf32 keeps 11 and is faster. A CPU "
+    "has highest alone. Report: not said.",
+)
 
 GROUPS = {
     "Data": (DATASET, DATA_DIR),
     "Model": (MODEL, NUM_HIDDEN, HEAD, NUM_SNIPPETS, POOLING, SECONDARY, ALPHA),
     "Training": (NUM_EPOCHS, BATCH_SIZE, LEARNING_RATE, L2, BETA, PATIENCE),
     "Trials": (NUM_SEEDS, SEED),
-    "Machine and files": (WORKDIR, TRIALS_PER_CHUNK, HOST_DEVICES),
+    "Machine and files": (WORKDIR, TRIALS_PER_CHUNK, HOST_DEVICES, PRECISION),
+    "Several machines": process_flags.GROUP,
 }
 
 # Which models a flag speaks to, and what it is by default; elsewhere it is None.
@@ -206,13 +216,24 @@ class Settings:
     workdir: str | None
     trials_per_chunk: int
     host_devices: int
+    precision: str
+    distributed: bool
+    coordinator: str | None
+    num_processes: int | None
+    process_id: int | None
+    heartbeat_seconds: int
+
+    @property
+    def several_processes(self) -> bool:
+        """Whether this process is told to look for others."""
+        return self.distributed or self.coordinator is not None
 
 
 def read_settings() -> Settings:
     """Settings from the parsed flags.
 
     Raises:
-      InputError: for a flag that the model has no use for.
+      InputError: for a flag that the model has no use for, or flags that contradict each other.
     """
     names = [holder.name for group in GROUPS.values() for holder in group]
     values: dict[str, Any] = {name: flags.FLAGS[name].value for name in names}
@@ -227,6 +248,8 @@ def read_settings() -> Settings:
             )
     if values["head"] != "linear" and model == "mlp":
         raise InputError("--head has no effect on --model=mlp: leave it out")
+    process_flags.check(values)
+    values["heartbeat_seconds"] = values["heartbeat_seconds"] or DEFAULT_HEARTBEAT_SECONDS
     if values["num_hidden"] is None:
         values["num_hidden"] = (200,) if model == "mlp" else (100,)
     if values["num_epochs"] is None:

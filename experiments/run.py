@@ -4,15 +4,22 @@ python -m experiments.run --model=multitask --alpha=2
 python -m experiments.run --dataset=msd10 --data_dir=DIR --num_seeds=10 --beta=50,100
 """
 
-from experiments import command_line, flags
+from experiments import command_line, flags, guard
 
 
 def main() -> None:
     """Reads the flags and runs them."""
     settings = flags.read_settings()
+    if settings.several_processes:
+        guard.guarded(lambda ward: _execute(settings, ward), settings.heartbeat_seconds)
+    else:
+        _execute(settings, None)
+
+
+def _execute(settings: flags.Settings, ward: guard.Ward | None) -> None:
     from experiments.execution import execute  # jax and all: not before the flags are known good
 
-    execute(settings)
+    execute(settings, ward)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from experiments.flags import Settings
 from experiments.interruption import Interruption
 from experiments.plan import Part, describe
 from experiments.workdir import Line, Workdir
-from msd_jax import sweep
+from msd_jax import processes, sweep
 from msd_jax.batches import num_batches
-from msd_jax.checkpoints import Checkpoints, flatten, unflatten
+from msd_jax.checkpoints import Checkpoints
 from msd_jax.dataset import Songs
 from msd_jax.devices import to_host
 from msd_jax.errors import InputError
@@ -39,6 +39,12 @@ class Session(NamedTuple):
     workdir: Workdir
     progress: EpochProgress
     interruption: Interruption
+    belongs: dict[str, str]
+
+
+def _is_asked(session: Session) -> bool:
+    """Whether a signal asked any of the processes to stop: they stop together."""
+    return processes.anyone(session.interruption.requested is not None)
 
 
 class Epoch(NamedTuple):
@@ -73,28 +79,21 @@ def metric_lines(settings: Settings, part: Part, epoch: Epoch) -> list[Line]:
     ]
 
 
-def _saved(host_states: TrainState, place: Place) -> dict[str, np.ndarray]:
-    """What a checkpoint holds: the states' arrays by dotted path, and the epoch's seconds."""
-    return {**flatten(host_states), "seconds": np.array(place.seconds)}
-
-
 def _restore(
     session: Session, program: Program, part: Part, keys: jax.Array, checkpoints: Checkpoints
 ) -> tuple[Place, TrainState]:
     """How far an earlier run came, and its states; metrics of later epochs are dropped."""
     size = len(part.trials)
-    states = sweep.init_trials(part.config, keys, size, program.layout)
-    fresh = to_host(states, size)
-    restored = checkpoints.restore(_saved(fresh, Place()))
+    restored = checkpoints.restore(sweep.state_shapes(part.config, size))
     for step, reason in checkpoints.set_aside:
         session.progress.say(
             f"checkpoint {step} is damaged ({reason}): set aside, looking at the one before it"
         )
-    place = Place()
-    if restored is not None:
-        number, arrays = restored
-        place = Place(*divmod(number, program.steps), float(arrays["seconds"]))
-        states = sweep.place_states(unflatten(fresh, arrays), program.layout)
+    if restored is None:
+        place, states = Place(), sweep.init_trials(part.config, keys, size, program.layout)
+    else:
+        place = Place(*divmod(restored.step, program.steps), restored.notes["seconds"])
+        states = sweep.place_states(restored.tree, program.layout)
     names = [describe(session.settings, part.config, trial) for trial in part.trials]
 
     def is_before(line: Line) -> bool:
@@ -102,15 +101,15 @@ def _restore(
         return line.get("epoch", 0) <= place.epoch or not is_ours
 
     session.workdir.keep_metrics(is_before)
-    _check_metrics(session.workdir, names, states, place.epoch)
+    epochs, diverged = to_host((states.epoch, states.diverged), size)
+    epochs = epochs + ((diverged > 0) & (diverged <= place.epoch))
+    processes.decide(lambda: _check_metrics(session.workdir, names, epochs))
     return place, states
 
 
-def _check_metrics(workdir: Workdir, names: list[Line], states: TrainState, done: int) -> None:
-    """Raises InputError unless the metrics of all epochs before the checkpoint are there."""
+def _check_metrics(workdir: Workdir, names: list[Line], epochs: np.ndarray) -> None:
+    """Raises InputError unless the metrics of all epochs [R] before the checkpoint are there."""
     found = Counter(tuple(line.get(name) for name in names[0]) for line in workdir.read_metrics())
-    epochs, diverged = to_host((states.epoch, states.diverged), len(names))
-    epochs = epochs + ((diverged > 0) & (diverged <= done))
     for name, expected in zip(names, epochs, strict=True):
         if found[tuple(name.values())] != expected:
             raise InputError(
@@ -162,11 +161,10 @@ def _run_epoch(
             f"{what}, step {now.step}/{program.steps}",
         )
         place = now
-        is_due = time.monotonic() - saved_at > _SECONDS_BETWEEN_SAVES
-        is_asked = session.interruption.requested is not None
+        is_due = processes.anyone(time.monotonic() - saved_at > _SECONDS_BETWEEN_SAVES)
+        is_asked = _is_asked(session)
         if (is_asked or is_due) and place.step < program.steps:
-            host_states = to_host(states, size)
-            checkpoints.save(place.number(program), _saved(host_states, place))
+            checkpoints.save(place.number(program), states, size, place.notes)
             saved_at = time.monotonic()
             if is_asked:
                 raise Interrupted
@@ -193,20 +191,21 @@ def train_part(session: Session, program: Program, part: Part, name: str) -> Tra
     """
     num_epochs, size = session.settings.num_epochs, len(part.trials)
     inputs = sweep.place_inputs(part.trials, program.layout)
-    with Checkpoints(session.workdir.checkpoints / name) as checkpoints:
+    folder = session.workdir.checkpoints / name
+    with Checkpoints(folder, session.belongs) as checkpoints:
         place, states = _restore(session, program, part, inputs[0], checkpoints)
         session.progress.advance(size * (place.epoch + place.step / program.steps))
         while place.epoch < num_epochs:
             if place.step == 0 and to_host(states.stopped, size).all():
                 session.progress.advance(size * (num_epochs - place.epoch))
                 break
-            if session.interruption.requested:
+            if _is_asked(session):
                 raise Interrupted
             place, states, epoch = _run_epoch(
                 session, program, part, checkpoints, inputs, place, states
             )
             session.workdir.append_metrics(metric_lines(session.settings, part, epoch))
-            checkpoints.save(place.number(program), _saved(to_host(states, size), place))
+            checkpoints.save(place.number(program), states, size, place.notes)
             session.progress.end_epoch(_describe_epoch(part, epoch, num_epochs))
     return states
 
@@ -223,7 +222,7 @@ def evaluate_part(
     sums = sweep.no_sums(program.config, program.layout)
     call = sweep.make_test(program.config, program.layout)
     while done < end:
-        if session.interruption.requested:
+        if _is_asked(session):
             raise Interrupted
         some = functools.partial(call, states.best_params, test, sums)
         sums, done = program.valid_pace.run(some, done, end)

@@ -1,4 +1,7 @@
-"""The folder of a run: config, decisions, metrics, checkpoints/ and in the end the summary."""
+"""The folder of a run: config, decisions, metrics, checkpoints/ and in the end the summary.
+
+Of several processes the leader alone writes here, the checkpoints apart; see `processes.py`.
+"""
 
 import json
 import os
@@ -6,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from msd_jax import processes
 from msd_jax.errors import InputError
 
 Line = dict[str, Any]
@@ -58,19 +62,15 @@ class Workdir:
           InputError: if the folder cannot be written, or belongs to another config.
         """
         self.path = path
-        config_path = path / "config.json"
-        try:
-            self.resumed = config_path.exists()
-            if self.resumed:
-                _check_identity(config_path, identity)
-            (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-            if not self.resumed:
-                write_json(config_path, config)
-        except OSError as error:
-            reason = error.strerror or error
+        self.resumed = processes.decide(lambda: _make_folder(path, config, identity))
+        processes.together(self._check_shared)
+
+    def _check_shared(self) -> None:
+        if not (self.path / "config.json").exists():
             raise InputError(
-                f"{path}: cannot be written ({reason}): choose another --workdir"
-            ) from error
+                f"{self.path} is not the folder that process 0 writes to: give a --workdir on a "
+                "file system that all processes share"
+            )
 
     @property
     def checkpoints(self) -> Path:
@@ -87,16 +87,21 @@ class Workdir:
         return self.path / "metrics.jsonl"
 
     def remember(self, name: str, decide: Callable[[], Any]) -> Any:
-        """What `decide` said when it was first asked; a resumed run is told the same."""
+        """What `decide` said when it was first asked, in every process the same; a resumed run is
+        told the same.
+        """
         path = self.path / "decisions.json"
-        decisions = read_json(path) if path.exists() else {}
+        decisions = processes.decide(lambda: read_json(path) if path.exists() else {})
         if name not in decisions:
             decisions[name] = decide()
-            write_json(path, decisions)
+            if processes.leads():
+                write_json(path, decisions)
         return decisions[name]
 
     def append_metrics(self, lines: Iterable[Line]) -> None:
         """Adds lines, on disk when this returns."""
+        if not processes.leads():
+            return
         text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
         with self._metrics.open("a") as file:
             file.write(text)
@@ -118,9 +123,27 @@ class Workdir:
 
     def keep_metrics(self, wanted: Callable[[Line], bool]) -> None:
         """Drops the lines that are not wanted: epochs that will be trained again."""
-        if self._metrics.exists():
+        if processes.leads() and self._metrics.exists():
             kept = [json.dumps(line) + "\n" for line in self.read_metrics() if wanted(line)]
             _write_atomically(self._metrics, "".join(kept))
+
+
+def _make_folder(path: Path, config: Line, identity: Line) -> bool:
+    """Whether the folder has been there before; see `Workdir`."""
+    config_path = path / "config.json"
+    try:
+        resumed = config_path.exists()
+        if resumed:
+            _check_identity(config_path, identity)
+        (path / "checkpoints").mkdir(parents=True, exist_ok=True)
+        if not resumed:
+            write_json(config_path, config)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(
+            f"{path}: cannot be written ({reason}): choose another --workdir"
+        ) from error
+    return resumed
 
 
 def _check_identity(config_path: Path, identity: Line) -> None:
@@ -133,20 +156,20 @@ def _check_identity(config_path: Path, identity: Line) -> None:
         ) from None
     if old == identity:
         return
-    differences = [
+    told = [
         f"{name}: {old_value!r} there, {new_value!r} now"
-        for name, old_value, new_value in _differences(old, identity)
+        for name, old_value, new_value in differences(old, identity)
     ]
     raise InputError(
-        f"{config_path.parent} belongs to another run ({'; '.join(differences)}): "
-        "choose another --workdir"
+        f"{config_path.parent} belongs to another run ({'; '.join(told)}): choose another --workdir"
     )
 
 
-def _differences(old: Line, new: Line) -> Iterable[tuple[str, Any, Any]]:
+def differences(old: Line, new: Line) -> Iterable[tuple[str, Any, Any]]:
+    """Name, old and new value of each thing that differs, in nested dictionaries too."""
     for key in sorted(old.keys() | new.keys()):
         a, b = old.get(key), new.get(key)
         if isinstance(a, dict) and isinstance(b, dict):
-            yield from _differences(a, b)
+            yield from differences(a, b)
         elif a != b:
             yield key, a, b

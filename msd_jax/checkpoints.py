@@ -1,18 +1,26 @@
 """Checkpoints of a whole sweep: saved by orbax, verified by us, walked back where damaged.
 
-A checkpoint is a flat dictionary of host arrays by dotted path ("params.lstm.kernel"), and beside
-it the sha256 of each. Orbax restores a flipped bit without a word, so what comes back is compared
-with the hashes; a step that does not verify becomes corrupt-<step> and the one before it is taken.
+A checkpoint is a flat dictionary of arrays by dotted path ("params.lstm.kernel"), and beside it the
+sha256 of each, the number of trials and what the checkpoint belongs to. Orbax restores a flipped
+bit without a word, so what comes back is compared with the hashes; a step that does not verify
+becomes corrupt-<step> and the one before it is taken.
+
+Every process writes the rows that its devices hold, padding and all; what comes back are whole host
+arrays without the padding, so another number of devices or processes can go on. The methods are
+collective, see `processes.py`.
 """
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
+from msd_jax import processes
 from msd_jax.errors import InputError
 
 KEEP = 2
@@ -22,9 +30,9 @@ def _name(path: tuple) -> str:
     return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
-def flatten(tree: Any) -> dict[str, np.ndarray]:
-    """A tree of arrays as host arrays by dotted path."""
-    return {_name(p): np.asarray(x) for p, x in jax.tree_util.tree_leaves_with_path(tree)}
+def flatten(tree: Any) -> dict[str, Any]:
+    """A tree of arrays as a dictionary by dotted path."""
+    return {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 
 def unflatten(like: Any, arrays: dict[str, np.ndarray]) -> Any:
@@ -46,9 +54,40 @@ def unflatten(like: Any, arrays: dict[str, np.ndarray]) -> Any:
     return jax.tree_util.tree_map_with_path(leaf, like)
 
 
-def _digest(array: np.ndarray) -> str:
-    header = f"{array.dtype.str}{array.shape}".encode()
-    return hashlib.sha256(header + np.ascontiguousarray(array).tobytes()).hexdigest()
+def _row_digests(array: jax.Array | np.ndarray, num_rows: int) -> np.ndarray:
+    """The sha256 of each of the first rows, [num_rows, 32]; zeros where this process has none."""
+    if isinstance(array, jax.Array):
+        parts = [(s.index[0].start or 0, np.asarray(s.data)) for s in array.addressable_shards]
+    else:
+        parts = [(0, array)]
+    digests = np.zeros((num_rows, 32), np.uint8)
+    for start, rows in parts:
+        for index, row in enumerate(rows[: max(0, num_rows - start)], start):
+            digest = hashlib.sha256(np.ascontiguousarray(row).tobytes()).digest()
+            digests[index] = np.frombuffer(digest, np.uint8)
+    return digests
+
+
+def _digest(array: jax.Array | np.ndarray, row_digests: np.ndarray) -> str:
+    """The sha256 of an array's type, its shape without the padding, and its rows' sha256."""
+    header = f"{array.dtype.str}{(len(row_digests), *array.shape[1:])}".encode()
+    return hashlib.sha256(header + row_digests.tobytes()).hexdigest()
+
+
+def _digests(arrays: Mapping[str, Any], num_trials: int | None) -> dict[str, str]:
+    """The digest of each array, from what each process holds of it."""
+    sizes = [len(x) if num_trials is None else num_trials for x in arrays.values()]
+    rows = [_row_digests(x, size) for x, size in zip(arrays.values(), sizes, strict=True)]
+    merged = np.split(processes.merge(np.concatenate(rows)), np.cumsum(sizes)[:-1])
+    return {name: _digest(x, rows) for (name, x), rows in zip(arrays.items(), merged, strict=True)}
+
+
+class Restored(NamedTuple):
+    """A checkpoint that came back: its step, its tree of host arrays, and what was noted."""
+
+    step: int
+    tree: Any
+    notes: dict[str, Any]
 
 
 class Checkpoints:
@@ -58,10 +97,16 @@ class Checkpoints:
       set_aside: steps that did not verify at `restore`, with the reason, newest first.
     """
 
-    def __init__(self, directory: Path) -> None:
-        """Opens the folder, made where missing; leftovers of a killed save are removed."""
+    def __init__(self, directory: Path, belongs: Mapping[str, str] | None = None) -> None:
+        """Opens the folder, made where missing; leftovers of a killed save are removed.
+
+        Args:
+          directory: the folder, the same for every process.
+          belongs: what the checkpoints are made from, such as hashes of config and data; a
+            checkpoint that belongs to something else is refused. None: nothing is asked.
+        """
         self.set_aside: list[tuple[int, str]] = []
-        self._directory = directory
+        self._directory, self._belongs = directory, belongs
         options = ocp.CheckpointManagerOptions(max_to_keep=KEEP, cleanup_tmp_directories=True)
         self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
 
@@ -76,47 +121,76 @@ class Checkpoints:
         finally:
             self._manager.close()
 
-    def save(self, step: int, tree: Any) -> None:
+    def save(
+        self,
+        step: int,
+        tree: Any,
+        num_trials: int | None = None,
+        notes: Mapping[str, Any] | None = None,
+    ) -> None:
         """Saves a tree of arrays under `step`, in the background; waits for the save before it.
 
-        The arrays must not change while they are being saved: host arrays of their own.
+        Args:
+          step: later than all before it.
+          tree: arrays with rows [R, ...] and perhaps padding after them; those on the devices are
+            copied, host arrays must not change while they are being saved.
+          num_trials: R; None where there is no padding.
+          notes: whatever else of JSON is to come back; the leader's are kept.
 
         Raises:
           OSError and others: if the save before this one failed.
           ValueError: if there is a checkpoint of this step or a later one.
         """
-        arrays = flatten(tree)
-        digests = {name: _digest(array) for name, array in arrays.items()}
+        arrays = {
+            name: jnp.copy(leaf) if isinstance(leaf, jax.Array) else np.asarray(leaf)
+            for name, leaf in flatten(tree).items()
+        }
+        about = {
+            "digests": _digests(arrays, num_trials),
+            "num_trials": num_trials,
+            "belongs": dict(self._belongs or {}),
+            "notes": dict(notes or {}),
+        }
         self._manager.wait_until_finished()
         items = ocp.args.Composite(
-            arrays=ocp.args.StandardSave(arrays), digests=ocp.args.JsonSave(digests)
+            arrays=ocp.args.PyTreeSave(arrays), about=ocp.args.JsonSave(about)
         )
         if not self._manager.save(step, args=items):
             raise ValueError(
                 f"checkpoint {step} was not saved: there is one of this step or a later one"
             )
 
-    def restore(self, like: Any) -> tuple[int, Any] | None:
-        """The newest checkpoint that verifies.
+    def restore(self, like: Any) -> Restored | None:
+        """The newest checkpoint that verifies, in every process.
 
         Args:
-          like: a tree of the structure, shapes and types that were saved.
+          like: a tree of the structure, shapes and types that were saved, the padding left out.
 
         Returns:
-          Its step and tree, leaves on the host; None if nothing was ever saved.
+          It; None if nothing was ever saved.
 
         Raises:
-          InputError: if there are checkpoints and every one is damaged, now or set aside before.
+          InputError: if the checkpoint belongs to another config or other data, or if there are
+            checkpoints and every one is damaged, now or set aside before.
           ValueError: if a sound checkpoint is not of the structure of `like`.
         """
-        for step in sorted(self._manager.all_steps(), reverse=True):
+        for step in processes.decide(lambda: sorted(self._manager.all_steps(), reverse=True)):
+            arrays: dict[str, np.ndarray] = {}
+            about: dict[str, Any] = {}
+            damage = None
             try:
-                arrays = self._restore_verified(step)
+                arrays, about = self._restore_verified(step)
             except Exception as error:  # orbax and tensorstore raise many types on damage
-                self._set_aside(step, " ".join(str(error).split())[:200])
-            else:
-                return step, unflatten(like, arrays)
-        damaged = sorted(path.name for path in self._directory.glob("corrupt-*"))
+                damage = " ".join(str(error).split())[:200] or type(error).__name__
+            damages = [found for found in processes.gather(damage) if found is not None]
+            if damages:
+                self._set_aside(step, damages[0])
+                continue
+            self._check_belongs(step, about["belongs"])
+            return Restored(step, unflatten(like, arrays), about["notes"])
+        damaged = processes.decide(
+            lambda: sorted(p.name for p in self._directory.glob("corrupt-*"))
+        )
         if damaged:
             raise InputError(
                 f"{self._directory}: every checkpoint is damaged ({', '.join(damaged)}): "
@@ -124,18 +198,34 @@ class Checkpoints:
             )
         return None
 
+    def _check_belongs(self, step: int, belongs: Mapping[str, str]) -> None:
+        if self._belongs is not None and belongs != self._belongs:
+            names = sorted(
+                name
+                for name in belongs.keys() | self._belongs.keys()
+                if belongs.get(name) != self._belongs.get(name)
+            )
+            raise InputError(
+                f"{self._directory / str(step)}: this checkpoint is of another run "
+                f"({', '.join(names)} differ): start afresh in another workdir"
+            )
+
     def _set_aside(self, step: int, reason: str) -> None:
         """Renames a damaged step to corrupt-<step>, or corrupt-<step>-2 if it happens again."""
-        folder = self._directory / str(step)
-        aside, count = folder.with_name(f"corrupt-{step}"), 2
-        while aside.exists():
-            aside, count = folder.with_name(f"corrupt-{step}-{count}"), count + 1
-        folder.rename(aside)
+
+        def rename() -> None:
+            folder = self._directory / str(step)
+            aside, count = folder.with_name(f"corrupt-{step}"), 2
+            while aside.exists():
+                aside, count = folder.with_name(f"corrupt-{step}-{count}"), count + 1
+            folder.rename(aside)
+
+        processes.decide(rename)
         self._manager.reload()
         self.set_aside.append((step, reason))
 
     def restore_arrays(self) -> dict[str, np.ndarray]:
-        """All arrays of the newest checkpoint by dotted path.
+        """All arrays of the newest checkpoint by dotted path, host arrays without padding.
 
         Raises:
           ValueError: if there is none, or it does not match its hashes.
@@ -143,16 +233,18 @@ class Checkpoints:
         step = self._manager.latest_step()
         if step is None:
             raise ValueError(f"{self._directory} holds no checkpoint")
-        return self._restore_verified(step)
+        return self._restore_verified(step)[0]
 
-    def _restore_verified(self, step: int) -> dict[str, np.ndarray]:
-        digests = self._manager.restore(
-            step, args=ocp.args.Composite(digests=ocp.args.JsonRestore())
-        )["digests"]
-        items = ocp.args.Composite(arrays=ocp.args.StandardRestore())
+    def _restore_verified(self, step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The arrays of a checkpoint, and what is known about it."""
+        items = ocp.args.Composite(about=ocp.args.JsonRestore())
+        about = self._manager.restore(step, args=items)["about"]
+        digests, num_trials = about["digests"], about["num_trials"]
+        on_host = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in digests}
+        items = ocp.args.Composite(arrays=ocp.args.PyTreeRestore(restore_args=on_host))
         restored = self._manager.restore(step, args=items)["arrays"]
-        arrays = {name: np.asarray(array) for name, array in restored.items()}
-        for name, digest in digests.items():
-            if name not in arrays or _digest(arrays[name]) != digest:
+        arrays = {name: restored[name][:num_trials] for name in digests}
+        for name, array in arrays.items():
+            if _digest(array, _row_digests(array, len(array))) != digests[name]:
                 raise ValueError(f"{name} does not match its sha256")
-        return arrays
+        return arrays, about

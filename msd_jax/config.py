@@ -8,6 +8,7 @@ MODELS = ("mlp", "baseline", "ensemble", "multitask")
 HEADS = ("linear", "relu")
 POOLINGS = ("mean", "product", "weighted")
 SECONDARIES = ("autoencoder", "binary")
+PRECISIONS = ("highest", "tf32")
 
 
 @dataclasses.dataclass(frozen=True)

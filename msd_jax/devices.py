@@ -14,6 +14,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from msd_jax import processes
+from msd_jax.errors import InputError
 from msd_jax.npz import machine_memory
 
 
@@ -122,19 +124,28 @@ def to_host(tree: Any, num_trials: int) -> Any:
     return jax.tree.map(lambda x: np.array(x[:num_trials]), jax.device_get(tree))
 
 
-def say_to_all(number: int) -> int:
-    """What the first process says, in every process."""
-    if jax.process_count() == 1:
-        return number
-    return int(multihost_utils.broadcast_one_to_all(np.int32(number)))
+def set_precision(precision: str) -> None:
+    """How float32 products are rounded on a GPU: one of config.PRECISIONS; before any program.
+
+    Raises:
+      InputError: for "tf32" on a CPU, which has no such products.
+    """
+    on_cpu = jax.devices()[0].platform == "cpu"
+    if precision == "tf32" and on_cpu:
+        raise InputError("--precision=tf32 has no effect on a CPU: leave it out")
+    if not on_cpu:
+        name = {"highest": "highest", "tf32": "tensorfloat32"}[precision]
+        jax.config.update("jax_default_matmul_precision", name)
 
 
 def memory_budget() -> int:
     """Bytes that a program may take on each device: half of the machine's memory, divided over the
-    devices that share it, or nine tenths of an accelerator's own.
+    devices of all processes that share it, or nine tenths of an accelerator's own.
     """
     devices = jax.local_devices()
     stats = None if devices[0].platform == "cpu" else devices[0].memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] * 9 // 10
-    return machine_memory() // 2 // len(devices)
+    hosts = processes.hosts()
+    sharing = hosts.count(hosts[jax.process_index()])
+    return machine_memory() // 2 // (sharing * len(devices))

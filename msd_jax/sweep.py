@@ -77,6 +77,12 @@ def _make_init(config: Config, layout: Layout) -> Callable[[jax.Array, tuple], T
     return jax.jit(init, out_shardings=layout.trials)
 
 
+def state_shapes(config: Config, num_trials: int) -> TrainState:
+    """Shapes and types of the states of R trials, the padding left out."""
+    state = jax.eval_shape(functools.partial(init_state, config), jax.random.key(0))
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct((num_trials, *x.shape), x.dtype), state)
+
+
 def init_trials(config: Config, keys: jax.Array, num_trials: int, layout: Layout) -> TrainState:
     """States [R, ...] before the first epoch, from `place_inputs`'s keys."""
     states = _make_init(config, layout)(keys, ())

@@ -60,7 +60,7 @@ def save(folder: Path, *steps: int) -> None:
 def restore(folder: Path) -> tuple[int, State, list[int]]:
     """Step and state of the newest good checkpoint, and the steps set aside."""
     with Checkpoints(folder) as checkpoints:
-        step, state = checkpoints.restore(make_state(0))
+        step, state, _ = checkpoints.restore(make_state(0))
         for set_aside, reason in checkpoints.set_aside:
             assert (folder / f"corrupt-{set_aside}").is_dir()
             assert not (folder / str(set_aside)).exists()
@@ -151,7 +151,7 @@ def swap_arrays(folder: Path) -> None:
 def test_arrays_that_are_not_those_saved_are_found_out(folder):
     swap_arrays(folder)
     with Checkpoints(folder) as checkpoints:
-        step, state = checkpoints.restore(make_state(0))
+        step, state, _ = checkpoints.restore(make_state(0))
         ((set_aside, reason),) = checkpoints.set_aside
     assert (step, set_aside) == (1, 2)
     assert "does not match its sha256" in reason
@@ -167,9 +167,9 @@ def test_an_empty_step_is_walked_back(folder):
 
 
 def test_a_step_that_was_set_aside_can_be_saved_again(folder):
-    shutil.rmtree(folder / "2" / "digests")
+    shutil.rmtree(folder / "2" / "about")
     with Checkpoints(folder) as checkpoints:
-        step, _ = checkpoints.restore(make_state(0))
+        step, _, _ = checkpoints.restore(make_state(0))
         assert step == 1
         checkpoints.save(2, make_state(5))
     step, state, set_aside = restore(folder)
@@ -219,9 +219,9 @@ def test_arrays_that_do_not_fit_the_structure_are_refused(change, message):
 
 def test_the_same_step_may_be_damaged_twice(folder):
     for _ in range(2):
-        shutil.rmtree(folder / "2" / "digests")
+        shutil.rmtree(folder / "2" / "about")
         with Checkpoints(folder) as checkpoints:
-            assert checkpoints.restore(make_state(0))[0] == 1
+            assert checkpoints.restore(make_state(0)).step == 1
             checkpoints.save(2, make_state(5))
     assert {path.name for path in folder.glob("corrupt-*")} == {"corrupt-2", "corrupt-2-2"}
 
