@@ -5,6 +5,7 @@ stack trace, and nothing can be caught. So the run works in a forked child, and 
 has no jax and nothing to lose, waits for it, hands signals on, and reads what was said last.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -36,7 +37,8 @@ class Ward:
         threading.Thread(target=self._leave_with_the_guard, daemon=True).start()
 
     def _leave_with_the_guard(self) -> None:
-        self._link.recv(1)  # It sends nothing: this ends when it does.
+        with contextlib.suppress(OSError):
+            self._link.recv(1)  # It sends nothing: this ends when it does.
         os._exit(1)
 
     def tell(self, hosts: Sequence[str], workdir: str) -> None:
