@@ -17,9 +17,9 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from typing import IO
+from typing import IO, Any
 
-from experiments.command_line import EXIT_INTERRUPTED, fail
+from experiments.command_line import EXIT_INTERRUPTED, EXIT_USAGE, fail
 from experiments.interruption import SIGNALS
 from msd_jax.errors import InputError
 
@@ -80,14 +80,30 @@ def lost_processes(log: str) -> list[int]:
     return [0] if "Failed to send RPC to coordination service" in log else []
 
 
-def _describe_loss(lost: Sequence[int], told: dict) -> str:
-    hosts = told.get("hosts", [])
-    names = [f"process {i}" + (f" on {hosts[i]}" if i < len(hosts) else "") for i in lost]
-    flag = f" with --workdir={told['workdir']}" if "workdir" in told else ""
-    return (
-        f"{' and '.join(names)} died or cannot be reached, so this one ended; the same command"
-        f"{flag} goes on, also with another number of processes"
-    )
+def explain(log: str, told: dict[str, Any]) -> tuple[str, int] | None:
+    """What an abort meant and the exit code for it, from jax's last words; None if it is unclear.
+
+    Args:
+      log: what C++ libraries printed.
+      told: by the child, see `Ward.tell`.
+    """
+    lost = lost_processes(log)
+    if lost:
+        hosts = told.get("hosts", [])
+        names = [f"process {i}" + (f" on {hosts[i]}" if i < len(hosts) else "") for i in lost]
+        flag = f" with --workdir={told['workdir']}" if "workdir" in told else ""
+        return (
+            f"{' and '.join(names)} died or cannot be reached, so this one ended; the same "
+            f"command{flag} goes on, also with another number of processes"
+        ), EXIT_INTERRUPTED
+    if "different incarnation" in log:
+        return "two processes have the same --process_id: give each its own", EXIT_USAGE
+    if "RegisterTask" in log:
+        return (
+            "the other processes did not come in time: start all of --num_processes, with the same "
+            "--coordinator, which process 0 must be reached at"
+        ), EXIT_USAGE
+    return None
 
 
 def _watch(child: int, link: socket.socket, log: IO[bytes]) -> None:
@@ -102,10 +118,9 @@ def _watch(child: int, link: socket.socket, log: IO[bytes]) -> None:
         told = {}
     log.seek(0)
     said = log.read().decode(errors="replace")
-    lost = lost_processes(said) if code == -signal.SIGABRT else []
-    if lost:
-        fail(_describe_loss(lost, told), EXIT_INTERRUPTED)
-    if code not in (0, 2, EXIT_INTERRUPTED):
+    if code == -signal.SIGABRT and (explained := explain(said, told)):
+        fail(*explained)
+    if code not in (0, EXIT_USAGE, EXIT_INTERRUPTED):
         sys.stderr.write(said)
     if code < 0:
         fail(f"this process was ended by {signal.Signals(-code).name}", 128 - code)

@@ -21,6 +21,19 @@ _START_SECONDS = 120  # For all processes to come; a queue may start them one by
 _BLOCK = 1024  # Bytes: messages of about one length share a program.
 
 
+def _check_port(port: int) -> None:
+    """Raises InputError if something listens there: jax would crash."""
+    family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+    try:
+        with socket.create_server(("", port), family=family):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(
+            f"port {port} of --coordinator cannot be used ({reason}): choose another"
+        ) from error
+
+
 def start(
     coordinator: str | None = None,
     num_processes: int | None = None,
@@ -37,8 +50,11 @@ def start(
         aborts the others.
 
     Raises:
-      InputError: if the others are not found, or have other numbers of devices.
+      InputError: if there is no cluster, the port is taken, or the processes have different numbers
+        of devices. Where the others do not come, jax aborts.
     """
+    if coordinator is not None and process_id == 0:
+        _check_port(int(coordinator.rpartition(":")[2]))
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM to itself
     try:
@@ -55,9 +71,6 @@ def start(
             f"--distributed found no cluster ({error}): give --coordinator, --num_processes and "
             "--process_id"
         ) from error
-    except RuntimeError as error:  # what the coordination service says, in many words
-        reason = str(error).split("\n")[0]
-        raise InputError(f"the other processes were not found ({reason})") from error
     counts = Counter(device.process_index for device in jax.devices())
     if len(set(counts.values())) > 1:
         raise InputError(
