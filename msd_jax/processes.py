@@ -23,9 +23,10 @@ _BLOCK = 1024  # Bytes: messages of about one length share a program.
 
 def _check_port(port: int) -> None:
     """Raises InputError if something listens there: jax would crash."""
-    family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+    dual = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if dual else socket.AF_INET
     try:
-        with socket.create_server(("", port), family=family):
+        with socket.create_server(("", port), family=family, dualstack_ipv6=dual):
             pass
     except OSError as error:
         reason = error.strerror or error
