@@ -240,3 +240,42 @@ def test_a_sound_checkpoint_of_another_structure_is_not_set_aside(folder):
             checkpoints.restore(make_state(0)._replace(epoch=np.zeros(3, np.int32)))
         assert checkpoints.set_aside == []
     assert restore(folder)[0] == 2
+
+
+def test_padding_is_saved_and_never_comes_back(tmp_path):
+    padded = {"x": jnp.arange(12.0).reshape(4, 3), "n": jnp.arange(4)}
+    whole = {name: np.asarray(array)[:3] for name, array in padded.items()}
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, padded, num_trials=3, notes={"seconds": 0.1})
+    with Checkpoints(tmp_path) as checkpoints:
+        step, arrays, notes = checkpoints.restore(whole)
+    assert (step, notes) == (1, {"seconds": 0.1})
+    for name, array in whole.items():
+        np.testing.assert_array_equal(arrays[name], array)
+
+
+def test_a_save_keeps_what_the_devices_held_then(tmp_path):
+    """The states are given away to the next call while they are being written."""
+    step = jax.jit(lambda x: x + 1, donate_argnums=0)
+    x = jnp.zeros((2, 100_000))
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, {"x": x})
+        for _ in range(3):
+            x = step(x)
+        checkpoints.save(2, {"x": x})
+        x = step(x)
+    with Checkpoints(tmp_path) as checkpoints:
+        assert (checkpoints.restore_arrays()["x"] == 3).all()
+
+
+def test_a_checkpoint_of_another_run_is_refused_and_left_alone(tmp_path):
+    ours = {"config_sha256": "a", "dataset_sha256": "b"}
+    with Checkpoints(tmp_path, ours) as checkpoints:
+        checkpoints.save(1, make_state(1))
+    with (
+        Checkpoints(tmp_path, {**ours, "dataset_sha256": "c"}) as checkpoints,
+        pytest.raises(InputError, match=r"of another run \(dataset_sha256 differ\)"),
+    ):
+        checkpoints.restore(make_state(0))
+    with Checkpoints(tmp_path, ours) as checkpoints:
+        assert bits(checkpoints.restore(make_state(0)).tree) == bits(make_state(1))

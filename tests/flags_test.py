@@ -57,6 +57,31 @@ def test_a_flag_without_effect_on_the_model_is_refused(arguments):
         settings(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--distributed", "--coordinator=a:1"], "leave one of the two out"),
+        (["--coordinator=a:1", "--num_processes=2"], "needs --process_id"),
+        (["--process_id=0"], "needs --coordinator"),
+        (["--coordinator=a", "--num_processes=2", "--process_id=0"], "is not HOST:PORT"),
+        (["--coordinator=a:70000", "--num_processes=2", "--process_id=0"], "is not HOST:PORT"),
+        (["--coordinator=a:1", "--num_processes=2", "--process_id=2"], "is not among"),
+        (["--heartbeat_seconds=9"], "has no effect on one process"),
+    ],
+)
+def test_flags_that_name_no_process_among_its_peers_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        settings(*arguments)
+
+
+def test_flags_of_one_process_among_others():
+    assert not settings().several_processes
+    assert settings("--distributed").several_processes
+    read = settings("--coordinator=[::1]:1234", "--num_processes=2", "--process_id=1")
+    assert read.several_processes
+    assert read.heartbeat_seconds == 30
+
+
 def test_lists_make_the_full_grid_and_widths_make_programs():
     dataset = Dataset("d", make_songs(60), make_songs(6), None, ("a", "b", "c"))
     read = settings("--num_hidden=4,8", "--beta=0,1", "--l2=0,0.1,1", "--num_seeds=2", "--seed=7")
