@@ -33,13 +33,13 @@ class Interrupted(Exception):  # noqa: N818  no error: a signal asked for it
 
 
 class Session(NamedTuple):
-    """What the parts of a run share."""
+    """What the parts of a run share, and what its checkpoints belong to."""
 
     settings: Settings
     workdir: Workdir
     progress: EpochProgress
     interruption: Interruption
-    belongs: dict[str, str]
+    belongs: dict[str, str] | None = None
 
 
 def _is_asked(session: Session) -> bool:
