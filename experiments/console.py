@@ -18,6 +18,11 @@ def make_console() -> Console:
     return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=120)
 
 
+def error_console() -> Console:
+    """Standard error: words beside an output that a program may read."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
 class EpochProgress:
     """A bar with the time left on a terminal, else a plain line every few seconds.
 

@@ -9,41 +9,13 @@ import hashlib
 from pathlib import Path
 from typing import Any, Self
 
-import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
 from msd_jax.errors import InputError
+from msd_jax.trees import flatten, unflatten
 
 KEEP = 2
-
-
-def _name(path: tuple) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator=".")
-
-
-def flatten(tree: Any) -> dict[str, np.ndarray]:
-    """A tree of arrays as host arrays by dotted path."""
-    return {_name(p): np.asarray(x) for p, x in jax.tree_util.tree_leaves_with_path(tree)}
-
-
-def unflatten(like: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """The tree of the structure of `like` whose leaves `flatten` gave.
-
-    Raises:
-      ValueError: where a leaf is missing, or of another shape or type.
-    """
-
-    def leaf(path: tuple, expected: Any) -> np.ndarray:
-        name = _name(path)
-        if name not in arrays:
-            raise ValueError(f"{name} is missing")
-        x = arrays[name]
-        if (x.shape, x.dtype) != (expected.shape, expected.dtype):
-            raise ValueError(f"{name} is {x.dtype}{x.shape}, not {expected.dtype}{expected.shape}")
-        return x
-
-    return jax.tree_util.tree_map_with_path(leaf, like)
 
 
 def _digest(array: np.ndarray) -> str:
@@ -58,11 +30,18 @@ class Checkpoints:
       set_aside: steps that did not verify at `restore`, with the reason, newest first.
     """
 
-    def __init__(self, directory: Path) -> None:
-        """Opens the folder, made where missing; leftovers of a killed save are removed."""
+    def __init__(self, directory: Path, read_only: bool = False) -> None:
+        """Opens the folder, made where missing; leftovers of a killed save are removed.
+
+        With `read_only` nothing in it is touched: a run may be writing there.
+        """
         self.set_aside: list[tuple[int, str]] = []
         self._directory = directory
-        options = ocp.CheckpointManagerOptions(max_to_keep=KEEP, cleanup_tmp_directories=True)
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=None if read_only else KEEP,
+            cleanup_tmp_directories=not read_only,
+            read_only=read_only,
+        )
         self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
 
     def __enter__(self) -> Self:
