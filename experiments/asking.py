@@ -1,0 +1,152 @@
+"""Asking a model: from song files, or a data set's split, to answers."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.console import EpochProgress, error_console
+from experiments.song_files import RawSong, Refused, read_songs
+from msd_jax.dataset import load_split
+from msd_jax.errors import InputError
+from msd_jax.normaliser import Normaliser, normalise
+from msd_jax.predictor import predict
+from msd_jax.scale import check_raw, check_standardised
+from msd_jax.songs import NUM_FEATURES, Rejected, check_finite, crop
+from msd_jax.synthetic import synthetic_dataset
+from msd_jax.trained import Trained
+
+_MANY_SONGS = 1000  # from here on a progress bar
+
+
+class Song(NamedTuple):
+    """What a model hears, inputs [T, F], and what it is called; label is a genre's name or None."""
+
+    name: str
+    title: str
+    label: str | None
+    inputs: np.ndarray
+
+
+class Answers(NamedTuple):
+    """songs: N; probs [N, K]; snippet_probs [N, M, K] of each snippet alone, None without any."""
+
+    songs: list[Song]
+    probs: np.ndarray
+    snippet_probs: np.ndarray | None
+
+
+def standardise(trained: Trained, normaliser: Normaliser, features: np.ndarray) -> np.ndarray:
+    """Raw features of a song [any number of segments, F] as the model heard its own, [T, F].
+
+    Raises:
+      Rejected: unless they are raw features, enough of them, and look like the training songs.
+    """
+    num_segments, num_features = normaliser.mean.shape
+    if features.shape[1] != num_features:
+        raise Rejected(
+            "wrong shape",
+            f"{features.shape[1]} features a segment, the model was trained on {num_features}",
+        )
+    check_finite("the features", features)
+    part = crop(features, num_segments, trained.crop or "central")
+    if num_features == NUM_FEATURES:
+        check_raw(part)
+    with np.errstate(over="ignore"):  # beyond float16 is infinite, and refused as that
+        inputs = normalise(normaliser, part)
+    check_standardised(inputs, trained.statistics)
+    return inputs
+
+
+def _require_normaliser(trained: Trained) -> Normaliser:
+    if trained.normaliser is None:
+        raise InputError(
+            "this model was trained without a normaliser beside its data set, so that it cannot "
+            "tell what raw features mean: give --normaliser=NAME-normaliser.npz, or ask it about a "
+            "standardised set with --dataset"
+        )
+    return trained.normaliser
+
+
+def hear_files(trained: Trained, paths: Iterable[str]) -> tuple[list[Song], list[Refused]]:
+    """The songs in the files, and what was refused.
+
+    Raises:
+      InputError: if the model has no normaliser.
+    """
+    normaliser = _require_normaliser(trained)
+    songs, refused = [], []
+    for path in paths:
+        for song in read_songs(Path(path)):
+            try:
+                if isinstance(song, RawSong):
+                    inputs = standardise(trained, normaliser, song.features)
+                    songs.append(Song(song.name, song.title, None, inputs))
+                else:
+                    refused.append(song)
+            except Rejected as error:
+                refused.append(Refused(song.name, str(error)))
+    return songs, refused
+
+
+def _split(
+    trained: Trained, name: str, data_dir: Path, split: str
+) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...] | None]:
+    if name != "synthetic":
+        return load_split(name, data_dir, split, len(trained.genre_names))
+    dataset = synthetic_dataset()
+    return *getattr(dataset, split), dataset.genre_names
+
+
+def hear_split(
+    trained: Trained, name: str, data_dir: Path, split: str
+) -> tuple[list[Song], list[Refused]]:
+    """The standardised songs of a split, and which of them were refused.
+
+    Raises:
+      InputError: for damaged files, and for songs of other genres or another shape.
+    """
+    inputs, labels, genre_names = _split(trained, name, data_dir, split)
+    if genre_names is not None and genre_names != trained.genre_names:
+        raise InputError(
+            f"{name}: its genres are {', '.join(genre_names)}; the model was trained on "
+            f"{', '.join(trained.genre_names)}"
+        )
+    shape = (trained.config.num_segments, trained.config.num_features)
+    if inputs.shape[1:] != shape:
+        raise InputError(
+            f"{name}: its songs are T x F = {inputs.shape[1:]}; the model was trained on {shape}"
+        )
+    songs, refused = [], []
+    for index, song in enumerate(inputs):
+        called = f"{name}-{split}[{index}]"
+        try:
+            check_standardised(song, trained.statistics)
+        except Rejected as error:
+            refused.append(Refused(called, str(error)))
+            continue
+        label = None if labels is None else trained.genre_names[labels[index]]
+        songs.append(Song(called, "", label, song))
+    return songs, refused
+
+
+def ask(trained: Trained, songs: list[Song]) -> Answers:
+    """The vote of the trained models on every song."""
+    config = trained.config
+    inputs = np.zeros((len(songs), config.num_segments, config.num_features), np.float32)
+    for index, song in enumerate(songs):
+        inputs[index] = song.inputs
+    with EpochProgress(error_console(), len(songs)) as progress:
+
+        def advance(count: int) -> None:
+            if len(songs) >= _MANY_SONGS:
+                progress.advance(count, "songs")
+
+        said = predict(config, trained.params, inputs, advance)
+    snippets = said.snippet_log_probs
+    return Answers(
+        songs,
+        np.exp(said.log_probs),
+        None if snippets is None else np.exp(snippets).swapaxes(0, 1),
+    )
