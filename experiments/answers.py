@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from rich.markup import escape
 from rich.table import Column, Table
-from scipy.stats import binomtest
 
 from experiments.asking import Answers, Song
 from experiments.console import error_console, make_console
@@ -51,6 +50,12 @@ def describe(trained: Trained) -> list[str]:
     return lines
 
 
+def warn(split: str) -> None:
+    """Says why an accuracy on songs that had a part in the training is too good."""
+    part = {"train": "trained these models", "valid": "chose the epoch of each of these models"}
+    error_console().print(f"the {split} songs {part[split]}: an accuracy on them flatters")
+
+
 def accuracy_line(answers: Answers, genre_names: tuple[str, ...]) -> str | None:
     """Accuracy on labelled songs with its interval over songs; None where none has a label."""
     labelled = [index for index, song in enumerate(answers.songs) if song.label is not None]
@@ -58,6 +63,8 @@ def accuracy_line(answers: Answers, genre_names: tuple[str, ...]) -> str | None:
         return None
     said = [genre_names[k] for k in answers.probs[labelled].argmax(axis=1)]
     right = sum(a == answers.songs[i].label for a, i in zip(said, labelled, strict=True))
+    from scipy.stats import binomtest  # a second to import: not for songs without labels
+
     low, high = binomtest(right, len(labelled)).proportion_ci(method="wilson")
     return (
         f"accuracy {100 * right / len(labelled):.2f}% ({right} of {len(labelled)} songs), 95% "
@@ -83,7 +90,7 @@ def table(answers: Answers, genre_names: tuple[str, ...]) -> Table:
         columns.append("each snippet alone")
     grid = Table(Column("song", overflow="fold"), *columns, caption_justify="left")
     for index, song in enumerate(answers.songs[:_MOST_ROWS]):
-        row = [song.name.rpartition("/")[2]]  # the folder is in json and csv
+        row = [str(song.source._replace(file=Path(song.source.file).name))]  # without its folder
         row += [*[song.title][: int(has_titles)], *[song.label or ""][: int(has_labels)]]
         row += _likeliest(answers.probs[index], names, count)
         if answers.snippet_probs is not None:
@@ -107,7 +114,7 @@ def _probs(probs: np.ndarray, genre_names: tuple[str, ...]) -> dict[str, float]:
 
 
 def _song_line(song: Song, answers: Answers, index: int, names: tuple[str, ...]) -> dict[str, Any]:
-    line: dict[str, Any] = {"song": song.name, "title": song.title, "label": song.label}
+    line: dict[str, Any] = {"song": str(song.source), "title": song.title, "label": song.label}
     line["genre"] = names[int(answers.probs[index].argmax())]
     line["probabilities"] = _probs(answers.probs[index], names)
     if answers.snippet_probs is not None:
@@ -126,7 +133,7 @@ def as_json(answers: Answers, refused: list[Refused], trained: Trained) -> str:
         },
         "genre_names": names,
         "songs": [_song_line(song, answers, i, names) for i, song in enumerate(answers.songs)],
-        "refused": [song._asdict() for song in refused],
+        "refused": [{"song": str(song.source), "reason": song.reason} for song in refused],
     }
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
@@ -142,7 +149,7 @@ def as_csv(answers: Answers, trained: Trained) -> str:
     for index, song in enumerate(answers.songs):
         probs = answers.probs[index]
         row = [
-            printable(song.name),
+            printable(str(song.source)),
             printable(song.title),
             song.label or "",
             names[int(probs.argmax())],
@@ -175,7 +182,7 @@ def give(
         text = as_csv(answers, trained) if form == "csv" else as_json(answers, refused, trained)
         _write(text, out)
     for song in refused:
-        error_console().print(escape(printable(f"refused: {song.name}: {song.reason}")))
+        error_console().print(escape(printable(f"refused: {song.source}: {song.reason}")))
 
 
 def _write(text: str, out: str | None) -> None:

@@ -1,5 +1,6 @@
 """Asking a model: from song files, or a data set's split, to answers."""
 
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -7,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.console import EpochProgress, error_console
-from experiments.song_files import RawSong, Refused, read_songs
+from experiments.reading import TrackReader
+from experiments.song_files import Refused, Source, read_songs
 from msd_jax.dataset import load_split
 from msd_jax.errors import InputError
 from msd_jax.normaliser import Normaliser, normalise
@@ -21,9 +23,9 @@ _MANY_SONGS = 1000  # from here on a progress bar
 
 
 class Song(NamedTuple):
-    """What a model hears, inputs [T, F], and what it is called; label is a genre's name or None."""
+    """What a model hears, inputs [T, F], and whence; label is a genre's name or None."""
 
-    name: str
+    source: Source
     title: str
     label: str | None
     inputs: np.ndarray
@@ -77,16 +79,17 @@ def hear_files(trained: Trained, paths: Iterable[str]) -> tuple[list[Song], list
     """
     normaliser = _require_normaliser(trained)
     songs, refused = [], []
-    for path in paths:
-        for song in read_songs(Path(path)):
+    with TrackReader() as reader:
+        for song in itertools.chain.from_iterable(read_songs(Path(p), reader) for p in paths):
+            if isinstance(song, Refused):
+                refused.append(song)
+                continue
             try:
-                if isinstance(song, RawSong):
-                    inputs = standardise(trained, normaliser, song.features)
-                    songs.append(Song(song.name, song.title, None, inputs))
-                else:
-                    refused.append(song)
+                inputs = standardise(trained, normaliser, song.features)
             except Rejected as error:
-                refused.append(Refused(song.name, str(error)))
+                refused.append(Refused(song.source, str(error)))
+            else:
+                songs.append(Song(song.source, song.title, None, inputs))
     return songs, refused
 
 
@@ -120,14 +123,14 @@ def hear_split(
         )
     songs, refused = [], []
     for index, song in enumerate(inputs):
-        called = f"{name}-{split}[{index}]"
+        source = Source(f"{name}-{split}", str(index))
         try:
             check_standardised(song, trained.statistics)
         except Rejected as error:
-            refused.append(Refused(called, str(error)))
+            refused.append(Refused(source, str(error)))
             continue
         label = None if labels is None else trained.genre_names[labels[index]]
-        songs.append(Song(called, "", label, song))
+        songs.append(Song(source, "", label, song))
     return songs, refused
 
 

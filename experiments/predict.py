@@ -97,6 +97,8 @@ def main(files: list[str]) -> None:
         data_dir = Path(DATA_DIR.value)
         songs, refused = asking.hear_split(trained, DATASET.value, data_dir, SPLIT.value)
     answered = asking.ask(trained, songs)
+    if DATASET.value == trained.origin.dataset and SPLIT.value != "test":
+        answers.warn(SPLIT.value)
     answers.give(answered, refused, trained, FORMAT.value, OUT.value)
     if refused:
         command_line.fail(f"{len(refused)} of {len(refused) + len(songs)} songs were refused")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.reading import TrackReader
 from msd_jax.analysis import read_analysis
 from msd_jax.errors import InputError
 from msd_jax.npz import array_names, read_npz
@@ -14,10 +15,21 @@ from msd_jax.songs import Rejected
 _HDF5_SIGNATURE, _ZIP_SIGNATURE = b"\x89HDF\r\n\x1a\n", b"PK"
 
 
-class RawSong(NamedTuple):
-    """name: file, and place in it where it holds several; title, perhaps empty; features [T, F]."""
+class Source(NamedTuple):
+    """Where a song stands: a file, or a split of a data set, and its place in it ("" if alone)."""
 
-    name: str
+    file: str
+    place: str = ""
+
+    def __str__(self) -> str:
+        """Both, as people write them."""
+        return f"{self.file}[{self.place}]" if self.place else self.file
+
+
+class RawSong(NamedTuple):
+    """source; title, perhaps empty; features [any number of segments, F] as they stand there."""
+
+    source: Source
     title: str
     features: np.ndarray
 
@@ -25,7 +37,7 @@ class RawSong(NamedTuple):
 class Refused(NamedTuple):
     """A song, or a whole file, that cannot be used, and why, on one line."""
 
-    name: str
+    source: Source
     reason: str
 
 
@@ -64,38 +76,43 @@ def _read_npz_songs(path: Path) -> Iterator[RawSong]:
     names = array_names(path)
     songs = _equal(path) if "inputs" in names else _ragged(path, names)
     for label, features in songs:
-        yield RawSong(f"{path}[{label}]", "", features)
+        yield RawSong(Source(str(path), label), "", features)
 
 
-def _read_track_song(path: Path) -> Iterator[RawSong]:
-    from msd_jax.tracks import read_track  # h5py: not before there is such a file
+def _read_track_song(path: Path, reader: TrackReader) -> Iterator[RawSong]:
+    (track,) = reader.read([path])
+    if isinstance(track, Rejected):
+        raise track
+    yield RawSong(Source(str(path)), track.title, track.features)
 
-    track = read_track(path)
-    yield RawSong(str(path), track.title, track.features)
 
-
-def _read_file(path: Path) -> Iterator[RawSong]:
+def _read_file(path: Path, reader: TrackReader) -> Iterator[RawSong]:
     if not path.is_file():
         raise Rejected("a folder: name the files in it" if path.is_dir() else "no such file")
     with path.open("rb") as file:
         start = file.read(len(_HDF5_SIGNATURE))
     if start == _HDF5_SIGNATURE:
-        yield from _read_track_song(path)
+        yield from _read_track_song(path, reader)
     elif start.startswith(_ZIP_SIGNATURE):
         yield from _read_npz_songs(path)
     elif start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b""):
         title, features = read_analysis(path)
-        yield RawSong(str(path), title, features)
+        yield RawSong(Source(str(path)), title, features)
     else:
         raise Rejected(
             "neither a track file (HDF5) nor an audio analysis (a JSON object) nor an npz file"
         )
 
 
-def read_songs(path: Path) -> Iterator[RawSong | Refused]:
-    """The songs of a file in their order; what it holds decides, not its name's ending."""
+def read_songs(path: Path, reader: TrackReader) -> Iterator[RawSong | Refused]:
+    """The songs of a file in their order; what it holds decides, not its name's ending.
+
+    Args:
+      path: of a file that nobody vouches for.
+      reader: in whose process track files are parsed.
+    """
     try:
-        yield from _read_file(path)
+        yield from _read_file(path, reader)
     except (Rejected, InputError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error).removeprefix(f"{path}: ")
-        yield Refused(str(path), reason)
+        yield Refused(Source(str(path)), reason)
