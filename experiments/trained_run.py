@@ -99,31 +99,40 @@ def _restore(folder: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
+def _of_chunk(folder: Path, trials: list[tuple[int, _Candidate]]) -> Iterator[_Candidate]:
+    """Trials by their place in a checkpoint, with what it tells of them; not those that never
+    finished an epoch.
+    """
+    restored = _restore(folder)
+    best = {name: x for name, x in restored.items() if name.startswith("best_")}
+    for place, candidate in trials:
+        values = {name: x[place] for name, x in best.items()}
+        accuracy = float(str(values["best_accuracy"]))  # the shortest that is this float32
+        params = {n[len(_BEST) :]: x for n, x in values.items() if n.startswith(_BEST)}
+        if values["best_epoch"] > 0:
+            about = candidate.about._replace(
+                best_epoch=int(values["best_epoch"]), peak_valid_accuracy=accuracy
+            )
+            yield candidate._replace(about=about, params=params)
+
+
 def _candidates(path: Path, config: Line, choice: Choice) -> Iterator[_Candidate]:
-    """The trials of the points that the choice allows, except those that never did an epoch."""
+    """The trials of the points that the choice allows."""
     settings, songs = _settings(config), config["songs"]
     shape = (songs["num_segments"], songs["num_features"], len(songs["genre_names"]))
     decisions = read_json(path / "decisions.json") if (path / "decisions.json").exists() else {}
     for index, part in enumerate(make_parts(settings, *shape)):
-        described = [describe(settings, part.config, trial) for trial in part.trials]
         size = decisions.get(f"trials_per_chunk-{index}", len(part.trials))
         for start in range(0, len(part.trials), size):
-            rows = range(start, min(start + size, len(part.trials)))
-            wanted = [row for row in rows if choice.allows(described[row])]
-            if not wanted:
-                continue
-            arrays = _restore(path / "checkpoints" / f"{index}-{start}")
-            for row in wanted:
-                values = {name: array[row - start] for name, array in arrays.items()}
-                if values["best_epoch"] == 0:
-                    continue
-                accuracy = float(str(values["best_accuracy"]))  # the shortest that is this float32
-                yield _Candidate(
-                    tuple(described[row][name] for name in POINT_FLAGS),
-                    part.config,
-                    TrainedTrial(part.trials[row].seed, int(values["best_epoch"]), accuracy),
-                    {n[len(_BEST) :]: x for n, x in values.items() if n.startswith(_BEST)},
-                )
+            wanted = []
+            for place, trial in enumerate(part.trials[start : start + size]):
+                named = describe(settings, part.config, trial)
+                if choice.allows(named):
+                    point = tuple(named[name] for name in POINT_FLAGS)
+                    about = TrainedTrial(trial.seed, 0, 0.0)
+                    wanted.append((place, _Candidate(point, part.config, about, {})))
+            if wanted:
+                yield from _of_chunk(path / "checkpoints" / f"{index}-{start}", wanted)
 
 
 def _best_point(candidates: list[_Candidate]) -> tuple[list[_Candidate], int]:

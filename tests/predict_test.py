@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,12 +17,13 @@ from experiments.asking import Answers, Song, ask, hear_files, hear_split
 from experiments.chosen_model import load_chosen
 from experiments.model_choice import Choice
 from experiments.song_files import Source
-from experiments.trained_run import load_run
-from msd_jax.dataset import load_dataset
+from experiments.trained_run import find_normaliser, load_run
+from msd_jax.dataset import Dataset, load_dataset
 from msd_jax.errors import InputError
 from msd_jax.trained import of_seed
 from tests.real_data import REAL_DATA, needs_real_data
 from tests.run_test import read_json, run
+from tests.small import make_songs
 from tests.untrusted_files import make_segments, make_trained
 
 ROOT = Path(__file__).parents[1]
@@ -72,6 +74,21 @@ def test_a_run_takes_along_what_its_songs_mean(msd_run, gtzan_run):
     assert (songs["num_segments"], songs["num_features"]) == (100, 25)
     assert songs["genre_names"] == ["Rap", "Pop_Rock", "RnB"]
     np.testing.assert_allclose(songs["input_std"], np.ones(25), atol=5e-3)  # standardised
+
+
+def test_a_normaliser_beside_the_songs_that_is_not_theirs_stops_the_run(tmp_path):
+    songs = make_songs(6)
+    dataset = Dataset("tiny", songs, songs, None, ("a", "b", "c"))
+    asked = SimpleNamespace(dataset="tiny", data_dir=str(tmp_path))
+    assert find_normaliser(asked, dataset) is None
+    shutil.copyfile(NORMALISER, tmp_path / "tiny-normaliser.npz")
+    with pytest.raises(
+        InputError, match=r"of songs of T x F = \(100, 25\), but these are \(6, 3\)"
+    ):
+        find_normaliser(asked, dataset)
+    (tmp_path / "tiny-normaliser.npz").write_bytes(b"PK")
+    with pytest.raises(InputError, match="not a readable npz file"):
+        find_normaliser(asked, dataset)
 
 
 def test_raw_songs_are_heard_as_the_model_heard_them_in_training(msd_run):
