@@ -137,9 +137,8 @@ def hear_split(
 def ask(trained: Trained, songs: list[Song]) -> Answers:
     """The vote of the trained models on every song."""
     config = trained.config
-    inputs = np.zeros((len(songs), config.num_segments, config.num_features), np.float32)
-    for index, song in enumerate(songs):
-        inputs[index] = song.inputs
+    none = np.zeros((0, config.num_segments, config.num_features), np.float16)
+    inputs = np.stack([song.inputs for song in songs]) if songs else none
     with EpochProgress(error_console(), len(songs)) as progress:
 
         def advance(count: int) -> None:

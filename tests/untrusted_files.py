@@ -10,29 +10,32 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from experiments.asking import Song, hear_files
 from msd_jax.analysis import read_analysis
 from msd_jax.config import Config
 from msd_jax.errors import InputError
 from msd_jax.model_file import load_model, save_model
-from msd_jax.models import make_model
 from msd_jax.normaliser import Normaliser
 from msd_jax.scale import InputStatistics
 from msd_jax.songs import Rejected
-from msd_jax.trained import Origin, Trained, TrainedTrial
+from msd_jax.trained import Origin, Trained, TrainedTrial, params_like
 
 SMALL = Config(4, 2, 3, model="ensemble", num_snippets=2, num_hidden=2)
 
 
 def make_trained(config: Config = SMALL, num_trials: int = 2, raw: bool = True) -> Trained:
-    """Untrained trials, with a normaliser if they are to hear raw features."""
+    """Trials of random parameters, with a normaliser if they are to hear raw features."""
     shape = (config.num_segments, config.num_features)
-    keys = jax.vmap(jax.random.key)(jnp.arange(num_trials))
+    rng = np.random.default_rng(num_trials)
+    params = jax.tree.map(
+        lambda like: rng.standard_normal(like.shape).astype(like.dtype),
+        params_like(config, num_trials),
+    )
     return Trained(
         config,
-        jax.device_get(jax.vmap(make_model(config).init)(keys)),
+        params,
         tuple(TrainedTrial(123 + r, r + 1, 0.5) for r in range(num_trials)),
         tuple(f"genre {k}" for k in range(config.num_genres)),
         InputStatistics(np.zeros(shape[1]), np.ones(shape[1])),
@@ -66,6 +69,20 @@ def _analysis_bytes(folder: Path) -> bytes:
     return json.dumps({"meta": {"title": "A song"}, "segments": make_segments(3)}).encode()
 
 
+def _songs_bytes(folder: Path) -> bytes:
+    features = np.random.default_rng(0).normal(size=(9, SMALL.num_features))
+    np.savez(folder / "good.npz", features=features, offsets=np.array([0, 5, 9]))
+    return (folder / "good.npz").read_bytes()
+
+
+def _hear(path: Path) -> list[Song]:
+    """The songs of a file as a model hears them, all or none."""
+    songs, refused = hear_files(make_trained(), [str(path)])
+    for song in refused:
+        raise Rejected(song.reason)
+    return songs
+
+
 class Target(NamedTuple):
     """data: makes the bytes of a good file (it may use a folder); load: reads a file."""
 
@@ -78,4 +95,5 @@ class Target(NamedTuple):
 TARGETS = (
     Target("model.safetensors", _model_bytes, load_model, InputError),
     Target("analysis.json", _analysis_bytes, read_analysis, Rejected),
+    Target("songs.npz", _songs_bytes, _hear, Rejected),
 )
