@@ -64,7 +64,7 @@ class Checkpoints:
           OSError and others: if the save before this one failed.
           ValueError: if there is a checkpoint of this step or a later one.
         """
-        arrays = flatten(tree)
+        arrays = {name: np.asarray(x) for name, x in flatten(tree).items()}
         digests = {name: _digest(array) for name, array in arrays.items()}
         self._manager.wait_until_finished()
         items = ocp.args.Composite(

@@ -10,9 +10,9 @@ def _name(path: tuple) -> str:
     return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
-def flatten(tree: Any) -> dict[str, np.ndarray]:
-    """A tree of arrays as host arrays by dotted path."""
-    return {_name(p): np.asarray(x) for p, x in jax.tree_util.tree_leaves_with_path(tree)}
+def flatten(tree: Any) -> dict[str, Any]:
+    """A tree of arrays as a dictionary by dotted path."""
+    return {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 
 def unflatten(like: Any, arrays: dict[str, np.ndarray]) -> Any:
