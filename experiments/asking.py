@@ -139,13 +139,13 @@ def ask(trained: Trained, songs: list[Song]) -> Answers:
     config = trained.config
     none = np.zeros((0, config.num_segments, config.num_features), np.float16)
     inputs = np.stack([song.inputs for song in songs]) if songs else none
-    with EpochProgress(error_console(), len(songs)) as progress:
-
-        def advance(count: int) -> None:
-            if len(songs) >= _MANY_SONGS:
-                progress.advance(count, "songs")
-
-        said = predict(config, trained.params, inputs, advance)
+    if len(songs) < _MANY_SONGS:
+        said = predict(config, trained.params, inputs)
+    else:
+        with EpochProgress(error_console(), len(songs)) as progress:
+            said = predict(
+                config, trained.params, inputs, lambda count: progress.advance(count, "songs")
+            )
     snippets = said.snippet_log_probs
     return Answers(
         songs,
