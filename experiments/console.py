@@ -20,6 +20,11 @@ def make_console(quiet: bool = False) -> Console:
     return Console(highlight=False, soft_wrap=True, quiet=quiet, width=120)
 
 
+def error_console() -> Console:
+    """Standard error: words beside an output that a program may read."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
 class EpochProgress:
     """A bar with the time left on a terminal, else a plain line every few seconds.
 

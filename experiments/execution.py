@@ -23,6 +23,7 @@ from experiments.guard import Ward
 from experiments.interruption import Interruption
 from experiments.plan import Part, describe, make_plan
 from experiments.summary import summarise
+from experiments.trained_run import describe_songs, find_normaliser, keep_normaliser
 from experiments.training import Interrupted, Session, evaluate_part, train_part
 from experiments.workdir import Line, Workdir, differences, read_json, write_json
 from msd_jax import processes, sweep
@@ -71,12 +72,13 @@ def _identity(settings: Settings, dataset: Dataset) -> Line:
     return {"flags": flags, "dataset_sha256": fingerprint(dataset)}
 
 
-def _circumstances(settings: Settings) -> Line:
+def _circumstances(settings: Settings, dataset: Dataset) -> Line:
     """What else config.json tells of a run."""
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     device = jax.devices()[0]
     return {
         "free_flags": {name: getattr(settings, name) for name in _FREE_FLAGS},
+        "songs": describe_songs(dataset),
         "versions": {"python": platform.python_version(), **versions},
         "device": {
             "platform": device.platform,
@@ -223,17 +225,19 @@ def execute(settings: Settings, ward: Ward | None = None) -> None:
     console = make_console(quiet=not processes.leads())
     dataset = processes.together(lambda: open_dataset(settings))
     plan = make_plan(settings, dataset)
+    normaliser = processes.together(lambda: find_normaliser(settings, dataset))
     path = Path(processes.decide(lambda: settings.workdir or str(default_workdir(settings))))
     if ward is not None:
         ward.tell(processes.hosts(), str(path))
     identity = _identity(settings, dataset)
     _check_alike(identity)
-    workdir = Workdir(path, {**identity, **_circumstances(settings)}, identity)
+    workdir = Workdir(path, {**identity, **_circumstances(settings, dataset)}, identity)
     _announce(console, settings, dataset, plan)
     if processes.decide(workdir.summary.exists):
         console.print(f"{path} is finished: this is what it found")
         console.print(closing_table(processes.decide(lambda: read_json(workdir.summary))))
         return
+    processes.decide(lambda: keep_normaliser(normaliser, path))
     console.print(f"{'going on in' if workdir.resumed else 'writing to'} {path}")
     try:
         summary = _train_and_summarise(settings, dataset, plan, workdir, console)

@@ -37,11 +37,18 @@ def make_plan(settings: Settings, dataset: Dataset) -> list[Part]:
     last_seed = settings.seed + settings.num_seeds - 1
     if last_seed >= 2**31:
         raise InputError(f"the last seed would be {last_seed}: it must be below 2^31, lower --seed")
+    return make_parts(settings, dataset.num_segments, dataset.num_features, dataset.num_genres)
+
+
+def make_parts(
+    settings: Settings, num_segments: int, num_features: int, num_genres: int
+) -> list[Part]:
+    """The same for songs of T, F and K, when the songs themselves are not at hand."""
     static = {name: getattr(settings, name) for name in _CONFIG_FLAGS}
     shape: dict[str, Any] = {
-        "num_segments": dataset.num_segments,
-        "num_features": dataset.num_features,
-        "num_genres": dataset.num_genres,
+        "num_segments": num_segments,
+        "num_features": num_features,
+        "num_genres": num_genres,
     }
     given: dict[str, Any] = {n: value for n, value in static.items() if value is not None}
     seeds = range(settings.seed, settings.seed + settings.num_seeds)

@@ -5,6 +5,9 @@ A song goes one way through the modules; each knows only what stands left of it:
     dataset, synthetic -> snippets -> lstm -> models, pooling -> losses, objective
         -> batches, evaluation -> train -> devices, sweep -> checkpoints
 
+Once trained (`trained`, `model_file`), models are asked by `predictor`, after `scale` has looked at
+the song.
+
 Axes, everywhere: N songs, B batch, T segments, F features, M members, H hidden, K genres, R trials,
 E epochs.
 """

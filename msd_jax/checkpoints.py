@@ -22,36 +22,9 @@ import orbax.checkpoint as ocp
 
 from msd_jax import processes
 from msd_jax.errors import InputError
+from msd_jax.trees import flatten, unflatten
 
 KEEP = 2
-
-
-def _name(path: tuple) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator=".")
-
-
-def flatten(tree: Any) -> dict[str, Any]:
-    """A tree of arrays as a dictionary by dotted path."""
-    return {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
-
-
-def unflatten(like: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """The tree of the structure of `like` whose leaves `flatten` gave.
-
-    Raises:
-      ValueError: where a leaf is missing, or of another shape or type.
-    """
-
-    def leaf(path: tuple, expected: Any) -> np.ndarray:
-        name = _name(path)
-        if name not in arrays:
-            raise ValueError(f"{name} is missing")
-        x = arrays[name]
-        if (x.shape, x.dtype) != (expected.shape, expected.dtype):
-            raise ValueError(f"{name} is {x.dtype}{x.shape}, not {expected.dtype}{expected.shape}")
-        return x
-
-    return jax.tree_util.tree_map_with_path(leaf, like)
 
 
 def _row_digests(array: jax.Array | np.ndarray, num_rows: int) -> np.ndarray:
@@ -97,17 +70,27 @@ class Checkpoints:
       set_aside: steps that did not verify at `restore`, with the reason, newest first.
     """
 
-    def __init__(self, directory: Path, belongs: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        belongs: Mapping[str, str] | None = None,
+        read_only: bool = False,
+    ) -> None:
         """Opens the folder, made where missing; leftovers of a killed save are removed.
 
         Args:
           directory: the folder, the same for every process.
           belongs: what the checkpoints are made from, such as hashes of config and data; a
             checkpoint that belongs to something else is refused. None: nothing is asked.
+          read_only: nothing in the folder is touched, for a run may be writing there.
         """
         self.set_aside: list[tuple[int, str]] = []
         self._directory, self._belongs = directory, belongs
-        options = ocp.CheckpointManagerOptions(max_to_keep=KEEP, cleanup_tmp_directories=True)
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=None if read_only else KEEP,
+            cleanup_tmp_directories=not read_only,
+            read_only=read_only,
+        )
         self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
 
     def __enter__(self) -> Self:

@@ -194,6 +194,39 @@ def load_dataset(name: str, data_dir: Path) -> Dataset:
     return dataset
 
 
+def load_split(
+    name: str, data_dir: Path, split: str, num_genres: int
+) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...] | None]:
+    """One split alone, to be asked about; its test songs need no labels.
+
+    Args:
+      name: "msd10", "msd25", or the stem of the files.
+      data_dir: the folder they are in.
+      split: "train", "valid" or "test".
+      num_genres: K.
+
+    Returns:
+      inputs [N, T, F]; labels [N] or None; the genre names, None if no file beside tells them.
+
+    Raises:
+      InputError: for whatever is wrong with the files.
+    """
+    stem = COURSE_STEMS.get(name, name)
+    if split != "test":
+        songs, names = _load_split(data_dir / f"{stem}-{split}.npz")
+        return songs.inputs, songs.labels, names
+    inputs_path, targets_path = _test_paths(data_dir, stem)
+    inputs = _check_inputs(read_npz(inputs_path, ("inputs",))["inputs"], inputs_path)
+    labels, genre_names = None, None
+    if targets_path.exists():
+        targets = read_npz(targets_path, ("targets",))["targets"]
+        labels = _check_labels(targets, len(inputs), num_genres, targets_path)
+    train_path = data_dir / f"{stem}-train.npz"
+    if train_path.exists():
+        genre_names = _genre_names(read_npz(train_path, ("label_map",))["label_map"], train_path)
+    return inputs, labels, genre_names
+
+
 def save_dataset(dataset: Dataset, data_dir: Path, stem: str) -> None:
     """Writes the course's layout, inputs N x T x F; `load_dataset` gives the same arrays."""
     label_map = np.array([name.encode() for name in dataset.genre_names])

@@ -1,12 +1,13 @@
 """npz files: read with suspicion (headers first, never a pickle), and written in blocks."""
 
+import contextlib
 import lzma
 import math
 import os
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -63,36 +64,12 @@ def _declared_bytes(archive: zipfile.ZipFile, key: str, path: Path) -> int:
     return size
 
 
-def read_npz(path: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
-    """Reads the named arrays of an npz file that nobody vouches for.
-
-    Args:
-      path: of the file.
-      keys: the arrays to read; others in the file are not touched.
-
-    Returns:
-      The arrays by name.
-
-    Raises:
-      InputError: no such file, no npz, a key missing, a pickled object, headers that declare more
-        than this machine's memory or anything else than the file holds, damaged data.
-    """
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive; whatever goes wrong with it, in opening or later, becomes an InputError."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = set(archive.namelist())
-            missing = [key for key in keys if f"{key}.npy" not in members]
-            if missing:
-                # Names may hold anything: as Python writes them they stay on the line.
-                names = sorted(repr(name.removesuffix(".npy")) for name in members)
-                found = ", ".join(names)[:200] or "nothing"
-                raise InputError(f"{path}: no {' and no '.join(missing)} in it, only {found}")
-            declared = sum(_declared_bytes(archive, key, path) for key in keys)
-            if declared > machine_memory():
-                raise InputError(
-                    f"{path}: declares {declared:,} bytes, more than this machine's memory of "
-                    f"{machine_memory():,}: the file is damaged, or needs a larger machine"
-                )
-            return {key: _read_array(archive, key) for key in keys}
+            yield archive
     except FileNotFoundError:
         raise InputError(f"{path}: no such file: check dataset and data_dir") from None
     except InputError:
@@ -112,6 +89,47 @@ def read_npz(path: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
     ) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: not a readable npz file ({reason}): make it anew") from error
+
+
+def array_names(path: Path) -> set[str]:
+    """The names of the arrays in an npz file.
+
+    Raises:
+      InputError: no such file, no npz.
+    """
+    with _opened(path) as archive:
+        return {name.removesuffix(".npy") for name in archive.namelist()}
+
+
+def read_npz(path: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
+    """Reads the named arrays of an npz file that nobody vouches for.
+
+    Args:
+      path: of the file.
+      keys: the arrays to read; others in the file are not touched.
+
+    Returns:
+      The arrays by name.
+
+    Raises:
+      InputError: no such file, no npz, a key missing, a pickled object, headers that declare more
+        than this machine's memory or anything else than the file holds, damaged data.
+    """
+    with _opened(path) as archive:
+        members = set(archive.namelist())
+        missing = [key for key in keys if f"{key}.npy" not in members]
+        if missing:
+            # Names may hold anything: as Python writes them they stay on the line.
+            names = sorted(repr(name.removesuffix(".npy")) for name in members)
+            found = ", ".join(names)[:200] or "nothing"
+            raise InputError(f"{path}: no {' and no '.join(missing)} in it, only {found}")
+        declared = sum(_declared_bytes(archive, key, path) for key in keys)
+        if declared > machine_memory():
+            raise InputError(
+                f"{path}: declares {declared:,} bytes, more than this machine's memory of "
+                f"{machine_memory():,}: the file is damaged, or needs a larger machine"
+            )
+        return {key: _read_array(archive, key) for key in keys}
 
 
 def _read_array(archive: zipfile.ZipFile, key: str) -> np.ndarray:

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from msd_jax.checkpoints import KEEP, Checkpoints, flatten, unflatten
+from msd_jax.checkpoints import KEEP, Checkpoints
 from msd_jax.errors import InputError
+from msd_jax.trees import flatten, unflatten
 
 
 class Inner(NamedTuple):
