@@ -21,17 +21,17 @@ def fail(message: str, code: int = EXIT_USAGE) -> None:
     sys.exit(code)
 
 
-def help_text(doc: str, groups: Groups) -> str:
+def help_text(doc: str, groups: Groups, flag_values: flags.FlagValues) -> str:
     """The program's docstring and its flags by group, each with its default."""
     lines = [doc.strip(), ""]
     for title, holders in groups.items():
         lines.append(f"{title}:")
         for holder in holders:
-            default = flags.FLAGS[holder.name].default_as_str or "''"
+            default = flag_values[holder.name].default_as_str or "''"
             lines.append(f"  --{holder.name}={default.strip(chr(39))}")
             indent = " " * 6
             lines += textwrap.wrap(
-                str(flags.FLAGS[holder.name].help),
+                str(flag_values[holder.name].help),
                 94,
                 initial_indent=indent,
                 subsequent_indent=indent,
@@ -40,7 +40,12 @@ def help_text(doc: str, groups: Groups) -> str:
     return "\n".join(lines)
 
 
-def run(main: Callable[[], None], doc: str, groups: Groups) -> None:
+def run(
+    main: Callable[[], None],
+    doc: str,
+    groups: Groups,
+    flag_values: flags.FlagValues = flags.FLAGS,
+) -> None:
     """Parses the flags and calls main.
 
     Exit code 0: done; 2: something given is wrong, in one line on stderr; 75: stopped by a signal,
@@ -49,12 +54,13 @@ def run(main: Callable[[], None], doc: str, groups: Groups) -> None:
 
     def parse(arguments: Sequence[str]) -> list[str]:
         if any(a in ("--help", "-help", "-h", "--helpfull", "--helpshort") for a in arguments[1:]):
-            print(help_text(doc, groups))
+            print(help_text(doc, groups, flag_values))
             sys.exit(0)
         try:
-            rest = flags.FLAGS(list(arguments))
+            rest = flag_values(list(arguments))
         except flags.Error as error:
             fail(f"{error} (--help lists the flags)")
+        flags.FLAGS.mark_as_parsed()  # absl asks for it, whoever's the flags are
         if len(rest) > 1:
             fail(f"{rest[1]!r} is not a flag: flags are given as --name=value (--help lists them)")
         return rest

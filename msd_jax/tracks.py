@@ -79,6 +79,10 @@ def _segments(dataset: h5d.DatasetID, first: int, shape: tuple[int, ...]) -> np.
     return values
 
 
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
 def _row(file: h5f.FileID, name: str, fields: np.dtype) -> list[str]:
     """The texts of the named fields of a one-row table; "" for a field that is not there."""
     dataset = _dataset(file, name)
@@ -86,7 +90,7 @@ def _row(file: h5f.FileID, name: str, fields: np.dtype) -> list[str]:
         raise Rejected("wrong shape", f"{name} has shape {dataset.shape}, one row is needed")
     row = np.zeros(1, fields)
     dataset.read(h5s.ALL, h5s.ALL, row, h5t.py_create(fields))
-    return [value.decode(errors="replace") for value in row[0].tolist()]
+    return [_printable(value.decode(errors="replace")) for value in row[0].tolist()]
 
 
 def _read(file: h5f.FileID, num_segments: int | None, where: str) -> Track:
