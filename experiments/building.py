@@ -115,9 +115,8 @@ def _write(
     settings: BuildSettings, manifest: Manifest, store: RawStore, labels: Labels, scratch: Path
 ) -> Line:
     """Chooses the songs, writes every file beside the manifest, then moves all to their place."""
-    genres, split_of, rejects = choose(manifest.usable(), settings)
-    manifest.reject(rejects)  # not committed: a build that goes on chooses anew
-    manifest.set_splits(split_of)
+    genres, split_of = choose(manifest.usable(), settings)
+    manifest.set_songs(split_of, genres)  # not committed: a build that goes on chooses anew
     new, folder = scratch / "new", Path(settings.out_dir)
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()

@@ -5,19 +5,16 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from experiments.build_settings import PRESETS, BuildSettings
-from experiments.manifest import Usable
 from msd_jax.errors import InputError
 from msd_jax.labels import genre_key
-from msd_jax.songs import Rejected
 from msd_jax.splits import Entry, split_songs, take_at_most
 
 
 class Choice(NamedTuple):
-    """Genres in the order of their labels, split by track_id, and by slot what is left out."""
+    """Genres in the order of their labels, and the split of each song by track_id."""
 
     genre_names: tuple[str, ...]
     split_of: dict[str, str]
-    rejects: list[tuple[int, Rejected]]
 
 
 def wanted_genres(settings: BuildSettings, labelled: Iterable[str]) -> dict[str, str]:
@@ -40,19 +37,6 @@ def wanted_genres(settings: BuildSettings, labelled: Iterable[str]) -> dict[str,
             f"know {', '.join(sorted(there.values()))[:400]}{source}"
         )
     return wanted
-
-
-def _without_duplicates(usable: Iterable[Usable], choice: Choice) -> dict[str, list[Usable]]:
-    """Files by genre; of a track's several files the first."""
-    by_genre = defaultdict(list)
-    last = None
-    for file in usable:
-        if file.track_id == last:
-            choice.rejects.append((file.slot, Rejected("duplicate track", file.track_id)))
-        else:
-            by_genre[file.genre].append(file)
-        last = file.track_id
-    return by_genre
 
 
 def _check_genres(settings: BuildSettings, sizes: dict[str, int], names: Sequence[str]) -> None:
@@ -84,32 +68,28 @@ def _check_splits(entries: Sequence[Entry], split_of: dict[str, str]) -> None:
         )
 
 
-def choose(usable: Iterable[Usable], settings: BuildSettings) -> Choice:
-    """What becomes of every usable file, given by track_id.
+def choose(usable: Iterable[Entry], settings: BuildSettings) -> Choice:
+    """Which of the usable tracks become songs, and of which split.
 
     Raises:
       InputError: if there are too few genres or songs.
     """
-    choice = Choice((), {}, [])
-    by_genre = _without_duplicates(usable, choice)
-    sizes = {genre: len(files) for genre, files in by_genre.items()}
+    by_genre: dict[str, list[Entry]] = defaultdict(list)
+    for entry in usable:
+        by_genre[entry.genre].append(entry)
+    sizes = {genre: len(entries) for genre, entries in by_genre.items()}
     order = settings.genres or sorted(sizes)
     names = tuple(g for g in order if sizes.get(g, 0) >= settings.min_per_genre)
     _check_genres(settings, sizes, names)
-    entries = []
-    for genre, files in by_genre.items():
-        taken = {file.track_id for file in files}
-        reason = Rejected("beyond max_per_genre")
-        if genre not in names:
-            taken, reason = set(), Rejected("genre too small")
-        elif settings.max_per_genre is not None:
-            taken = take_at_most(sorted(taken), settings.max_per_genre, settings.seed)
-        for file in files:
-            if file.track_id in taken:
-                entries.append(Entry(file.track_id, file.artist_id, genre))
-            else:
-                choice.rejects.append((file.slot, reason))
+    songs: list[Entry] = []
+    for genre in names:
+        entries = by_genre.pop(genre)
+        if settings.max_per_genre is not None:
+            track_ids = [entry.track_id for entry in entries]
+            taken = take_at_most(track_ids, settings.max_per_genre, settings.seed)
+            entries = [entry for entry in entries if entry.track_id in taken]
+        songs += entries
     fractions = (settings.valid_fraction, settings.test_fraction)
-    split_of = split_songs(settings.split, entries, *fractions, settings.seed)
-    _check_splits(entries, split_of)
-    return Choice(names, split_of, choice.rejects)
+    split_of = split_songs(settings.split, songs, *fractions, settings.seed)
+    _check_splits(songs, split_of)
+    return Choice(names, split_of)

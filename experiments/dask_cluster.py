@@ -21,7 +21,7 @@ def dask_executor(address: str) -> Iterator[tuple[Executor, int]]:
             "--dask_scheduler needs Dask: python -m pip install -e '.[dask]'"
         ) from None
     try:
-        client = Client(address, timeout="10s")
+        client = Client(address, timeout="5s")
     except (OSError, ValueError) as error:
         raise InputError(
             f"--dask_scheduler={address}: no scheduler answers there "

@@ -57,12 +57,13 @@ class RawStore:
         """On disk when this returns."""
         os.fdatasync(self._file.fileno())
 
-    def blocks(self, slots: Sequence[int]) -> Iterator[np.ndarray]:
+    def blocks(self, slots: np.ndarray) -> Iterator[np.ndarray]:
         """The songs of the slots in their order, in blocks [n, T, F]; Stopped after a signal."""
         starts = range(0, len(slots), _SONGS_IN_A_BLOCK)
         for start in until_stopped(starts, self._interruption):
             chosen = slots[start : start + _SONGS_IN_A_BLOCK]
-            songs = (os.pread(self._file.fileno(), self._size, s * self._size) for s in chosen)
+            offsets = (chosen * self._size).tolist()
+            songs = (os.pread(self._file.fileno(), self._size, offset) for offset in offsets)
             yield np.frombuffer(b"".join(songs), "<f4").reshape(len(chosen), *self._shape)
 
 
@@ -101,13 +102,14 @@ def write_arrays(
     numbers = {genre: number for number, genre in enumerate(genres)}
     slots, labels = {}, {}
     for split in SPLITS:
-        rows = [(slot, numbers[genre]) for slot, _, _, _, genre in manifest.songs(split)]
-        slots[split] = [slot for slot, _ in rows]
-        labels[split] = np.array([label for _, label in rows], _label_type(len(genres)))
+        rows = ((slot, numbers[genre]) for slot, _, _, _, genre in manifest.songs(split))
+        table = np.fromiter(rows, np.dtype((np.int64, 2)))
+        slots[split] = table[:, 0]
+        labels[split] = table[:, 1].astype(_label_type(len(genres)))
     normaliser = fit_normaliser_in_blocks(lambda: store.blocks(slots["train"]))
     save_normaliser(folder / f"{name}-normaliser.npz", normaliser, crop)
     for split in SPLITS:
-        if slots[split]:
+        if len(slots[split]):
             shape = (len(slots[split]), *normaliser.mean.shape)
             rows_of = _standardised(normaliser, store.blocks(slots[split]))
             inputs = Blocks(shape, np.dtype(np.float16), rows_of)

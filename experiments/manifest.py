@@ -8,12 +8,14 @@ import itertools
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from msd_jax.errors import InputError
 from msd_jax.songs import Rejected
+from msd_jax.splits import Entry
 from msd_jax.tracks import Track
 
 _SCHEMA = """
@@ -27,6 +29,9 @@ CREATE INDEX by_track ON files (track_id);
 """
 
 
+_USABLE = "artist_id IS NOT NULL AND reason IS NULL"
+
+
 class Found(NamedTuple):
     """A file and its genre; `rejected` says why it can be no song, if that is known unread."""
 
@@ -34,15 +39,6 @@ class Found(NamedTuple):
     track_id: str
     genre: str | None
     rejected: Rejected | None
-
-
-class Usable(NamedTuple):
-    """A file that has been read and may become a song."""
-
-    slot: int
-    track_id: str
-    artist_id: str
-    genre: str
 
 
 class Manifest:
@@ -156,7 +152,10 @@ class Manifest:
         """What reading gave; kept by the next `commit`."""
         for slot, track in zip(slots, tracks, strict=True):
             if isinstance(track, Rejected):
-                self.reject([(slot, track)])
+                self._database.execute(
+                    "UPDATE files SET reason = ?, detail = ? WHERE slot = ?",
+                    (track.reason, track.detail, slot),
+                )
             else:
                 self._database.execute(
                     "UPDATE files SET artist_id = ?, title = ? WHERE slot = ?",
@@ -167,26 +166,32 @@ class Manifest:
         """Keeps what was recorded."""
         self._database.commit()
 
-    def usable(self) -> Iterator[Usable]:
-        """Files that may become songs, by track_id; of a track's several files in their order."""
+    def usable(self) -> Iterator[Entry]:
+        """Tracks that may become songs, by track_id; of several files of one the first counts."""
+        self._database.execute(
+            f"UPDATE files SET reason = 'duplicate track', detail = track_id WHERE {_USABLE}"
+            " AND EXISTS (SELECT 1 FROM files AS other WHERE other.track_id = files.track_id"
+            " AND other.number < files.number AND other.artist_id IS NOT NULL)"
+        )
         rows = self._database.execute(
-            "SELECT slot, track_id, artist_id, genre FROM files"
-            " WHERE artist_id IS NOT NULL AND reason IS NULL ORDER BY track_id, number"
+            f"SELECT track_id, artist_id, genre FROM files WHERE {_USABLE} ORDER BY track_id"
         )
-        return (Usable(*row) for row in rows)
-
-    def reject(self, rejects: Iterable[tuple[int, Rejected]]) -> None:
-        """Files, by slot, that become no songs."""
-        self._database.executemany(
-            "UPDATE files SET reason = ?, detail = ? WHERE slot = ?",
-            ((rejected.reason, rejected.detail, slot) for slot, rejected in rejects),
+        # One copy of what comes many times: a million songs are to fit the memory.
+        return (
+            Entry(track, sys.intern(artist), sys.intern(genre)) for track, artist, genre in rows
         )
 
-    def set_splits(self, split_of: dict[str, str]) -> None:
-        """The split of every track that becomes a song."""
+    def set_songs(self, split_of: dict[str, str], genres: Sequence[str]) -> None:
+        """The split of every track that becomes a song; the others that might have get a reason."""
         self._database.executemany(
-            "UPDATE files SET split = ? WHERE track_id = ? AND slot IS NOT NULL AND reason IS NULL",
+            f"UPDATE files SET split = ? WHERE track_id = ? AND {_USABLE}",
             ((split, track_id) for track_id, split in split_of.items()),
+        )
+        marks = ", ".join("?" * len(genres))
+        self._database.execute(
+            f"UPDATE files SET reason = CASE WHEN genre IN ({marks}) THEN 'beyond max_per_genre'"
+            f" ELSE 'genre too small' END WHERE split IS NULL AND {_USABLE}",
+            tuple(genres),
         )
 
     def songs(self, split: str) -> Iterator[tuple[int, str, str, str, str]]:

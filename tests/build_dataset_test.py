@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.manifest import Manifest
 from msd_jax.dataset import load_dataset
 from msd_jax.normaliser import FLOAT16_MAX, load_normaliser
 from msd_jax.songs import crop
 from msd_jax.tracks import read_track
+from tests.real_data import REAL_DATA, needs_real_data
 from tests.track_files import track_id, track_path, write_hanging_track, write_track
 
 ROOT = Path(__file__).parents[1]
@@ -237,3 +239,105 @@ def test_a_stopped_build_goes_on_to_the_same_bytes(many, tmp_path, sent, code):
     assert 64 <= read_before <= 300
     assert output(tmp_path) == output(many / "alone")
     assert not (tmp_path / "mine.build").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--h5_dir="], "--h5_dir is missing: give the folder"),
+        (["--labels="], "--labels is missing: give the label file"),
+        (["--name=a/b"], "--name=a/b: a plain file name is needed"),
+        (["--valid_fraction=0"], "--valid_fraction=0: songs to validate with are needed"),
+        (["--valid_fraction=0.5", "--test_fraction=0.5"], "leave no songs to train on"),
+        (["--dataset_preset=msd10", "--genres=a,b"], "leave out one of it and --genres"),
+        (["--min_per_genre=4", "--max_per_genre=3"], "--min_per_genre is above --max_per_genre"),
+        (["--crop=end"], "--crop=end: value should be one of <central|start>"),
+        (["stray"], "'stray' is not a flag"),
+        (["--h5_dir=gone"], "gone: no such folder"),
+        (["--h5_dir=empty"], "empty: no file TR*.h5 in it or below: check --h5_dir"),
+        (["--labels=gone.cls"], "gone.cls: cannot be read (No such file or directory)"),
+        (["--labels=strange.cls"], "none of the 36 files has a label of a wanted genre"),
+        (["--genres=Rap,Polka"], "no track is labelled Polka in labels.cls, which know Jazz, New"),
+        (["--genres=Rap,rap"], "--genres=Rap,rap: a genre stands there twice"),
+        (["--dataset_preset=msd10"], "no track is labelled Rock, RnB, "),
+        (["--min_per_genre=9"], "0 genres have 9 usable songs or more (there are: Jazz 8, New Ag"),
+        (["--genres=Rap,Jazz", "--min_per_genre=9"], "fewer than 9 usable songs of Rap, Jazz (the"),
+        (["--out_dir=labels.cls"], "labels.cls"),
+        (["--dask_scheduler=tcp://127.0.0.1:1"], "--dask_scheduler"),
+    ],
+    ids=lambda x: x if isinstance(x, str) else "",
+)
+def test_what_a_user_can_get_wrong_is_one_line_and_code_2(folder, tmp_path, arguments, words):
+    (folder / "empty").mkdir(exist_ok=True)
+    (folder / "strange.cls").write_text(f"{track_id(999)}\tRap\n")
+    done = build(folder, "--time_limit=0.5", f"--out_dir={tmp_path}", *arguments, code=2)
+    assert done.stderr.startswith("error: ")
+    assert words in done.stderr
+    assert output(tmp_path) == {}
+
+
+def test_genres_in_their_order_balanced_and_artists_kept_apart(folder, tmp_path):
+    """What was read for one choice of songs is not read again for another."""
+    out = (f"--out_dir={tmp_path}", "--time_limit=0.5", "--genres=rap,new_age")
+    refused = build(folder, *out, "--min_per_genre=9", code=2)
+    assert "fewer than 9 usable songs of rap, new_age" in refused.stderr
+    arguments = ("--max_per_genre=5", "--split=artist", "--valid_fraction=0.3", "--test_fraction=0")
+    shown = build(folder, *out, *arguments).stdout
+    assert "of them read before" in shown
+    assert "files/s" not in shown
+    dataset = load_dataset("mine", tmp_path)
+    assert dataset.genre_names == ("rap", "new_age")
+    assert dataset.test is None
+    assert not (tmp_path / "mine-test-inputs.npz").exists()
+    rows = songs(tmp_path)
+    assert [sum(row["genre"] == genre for row in rows) for genre in dataset.genre_names] == [5, 5]
+    sides = {(row["artist_id"], row["split"]) for row in rows}
+    assert len(sides) == len({row["artist_id"] for row in rows})
+    reasons = list(rejected(tmp_path).values())
+    assert reasons.count("beyond max_per_genre") == 6
+    assert reasons.count("genre not asked for: Jazz") == 8 + 3  # 42, 45 and 48
+
+
+def test_a_second_build_of_the_name_at_the_same_time_is_refused(folder, tmp_path):
+    with Manifest(make_folder(tmp_path / "mine.build") / "manifest.sqlite"):
+        refused = build(folder, f"--out_dir={tmp_path}", code=2)
+    assert "another build of this name may be running" in refused.stderr
+    (tmp_path / "mine.build" / "manifest.sqlite").write_bytes(b"damaged" * 1000)
+    assert "remove" in build(folder, f"--out_dir={tmp_path}", code=2).stderr
+
+
+def make_folder(path: Path) -> Path:
+    path.mkdir(parents=True)
+    return path
+
+
+def test_a_dask_cluster_gives_the_same_bytes(folder, built, tmp_path):
+    distributed = pytest.importorskip("distributed", reason="Dask is not installed (extra 'dask')")
+    cluster = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+    )
+    with cluster:
+        address = f"--dask_scheduler={cluster.scheduler_address}"
+        build(folder, "--time_limit=1", f"--out_dir={tmp_path}", address)
+    assert output(tmp_path) == output(built)
+
+
+@needs_real_data
+def test_the_real_files_are_built_and_trained_on(tmp_path):
+    labels = REAL_DATA / "labels" / "subset10k_MAGD_intersection.tsv"
+    arguments = (f"--h5_dir={REAL_DATA / 'msd_h5'}", f"--labels={labels}", "--num_segments=120")
+    build(tmp_path, *arguments, "--out_dir=data")
+    rows = songs(tmp_path / "data")
+    # Of the 36 tracks 14 are in the label file (`grep -F -f`): these two genres have 3 or more.
+    assert [row["genre"] for row in rows].count("Pop_Rock") == 8
+    assert [row["genre"] for row in rows].count("Rap") == 3
+    dataset = load_dataset("mine", tmp_path / "data")
+    assert dataset.train.inputs.shape == (7, 120, 25)
+    train = [sys.executable, "-m", "experiments.run", "--dataset=mine", "--data_dir=data"]
+    train += ["--model=ensemble", "--batch_size=7", "--num_epochs=1", "--num_hidden=4"]
+    done = subprocess.run(
+        [*train, "--workdir=run"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (summary["num_train"], summary["num_valid"], summary["num_test"]) == (7, 2, 2)
