@@ -16,7 +16,7 @@ from msd_jax.npz import Blocks, write_npz
 from msd_jax.songs import NUM_FEATURES
 from msd_jax.splits import SPLITS
 
-_SONGS_IN_A_BLOCK = 1000
+_SONGS_IN_A_BLOCK = 200
 _BYTES = 4  # of a raw number, float32
 
 
