@@ -2,8 +2,9 @@
 
 A song goes one way through the modules; each knows only what stands left of it:
 
-    dataset, synthetic -> snippets -> lstm -> models, pooling -> losses, objective
-        -> batches, evaluation -> train -> devices, sweep -> checkpoints
+    songs, tracks, labels, splits, normaliser -> dataset, synthetic -> snippets -> lstm
+        -> models, pooling -> losses, objective -> batches, evaluation -> train
+        -> devices, sweep -> checkpoints
 
 Axes, everywhere: N songs, B batch, T segments, F features, M members, H hidden, K genres, R trials,
 E epochs.
