@@ -1,6 +1,7 @@
 """A whole build: find the track files, read them, choose songs, write the data set."""
 
 import errno
+import json
 import shutil
 import sqlite3
 from contextlib import ExitStack
@@ -24,11 +25,12 @@ from experiments.dataset_files import (
 from experiments.interruption import Interruption, Stopped, until_stopped
 from experiments.manifest import Manifest
 from experiments.track_reading import find_files, label_files, read_files
-from experiments.workdir import read_json, write_json
+from experiments.workdir import write_json
 from msd_jax.errors import InputError
 from msd_jax.labels import Labels, read_labels
 from msd_jax.splits import SPLITS
 
+_PARTS = {"name", "songs", "rejected", "bad_label_lines", "sha256"}  # of NAME.json, shown on screen
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.ENOTDIR)
 Line = dict[str, Any]
 
@@ -68,9 +70,14 @@ def _finished(settings: BuildSettings) -> Line | None:
         if there and not (folder / f"{name}.build").exists():
             raise InputError(f"{there[0]} is there already, of no build: choose another --name")
         return None
-    report = read_json(path)
-    identity = _identity(settings.arguments(), settings)
-    _check_same(report, identity, path, "choose another --name, or remove it to build anew")
+    remedy = "choose another --name, or remove it to build anew"
+    try:
+        report = json.loads(path.read_bytes())
+    except ValueError:
+        raise InputError(f"{path}: damaged, not JSON: {remedy}") from None
+    _check_same(report, _identity(settings.arguments(), settings), path, remedy)
+    if not report.keys() >= _PARTS:
+        raise InputError(f"{path}: not of a build: {remedy}")
     for file, digest in report["sha256"].items():
         if not (folder / file).exists() or sha256_of(folder / file) != digest:
             raise InputError(
@@ -181,14 +188,17 @@ def build(settings: BuildSettings) -> None:
         report = finished or _build(settings, console, labels)
     except Stopped:
         fail("stopped by a signal; the same command goes on where it was", EXIT_INTERRUPTED)
-    except (OSError, sqlite3.OperationalError) as error:
-        if isinstance(error, OSError) and error.errno not in _DISK_ERRORS:
-            raise
-        reason = getattr(error, "strerror", None) or error
-        place = getattr(error, "filename", None) or settings.out_dir
+    except sqlite3.DatabaseError as error:
+        scratch = Path(settings.out_dir) / f"{settings.name}.build"
         raise InputError(
-            f"{place}: {reason}: mend that, or choose another --out_dir; the same command goes on "
-            "where it was"
+            f"{scratch}: {error}: if the disk is not full, remove the folder to start afresh"
+        ) from error
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        raise InputError(
+            f"{error.filename or settings.out_dir}: {error.strerror}: mend that, or choose another "
+            "--out_dir; the same command goes on where it was"
         ) from error
     console.print(songs_table(report))
     if report["rejected"] or report["bad_label_lines"]:

@@ -185,6 +185,8 @@ def test_a_finished_build_says_so_and_damage_or_other_arguments_are_refused(
     with (tmp_path / "copy" / "mine-train.npz").open("ab") as file:
         file.write(b"x")
     assert "mine-train.npz is not as the build left it" in build(folder, out, code=2).stderr
+    (tmp_path / "copy" / "mine.json").write_text("{")
+    assert "mine.json: damaged, not JSON" in build(folder, out, code=2).stderr
     (tmp_path / "copy" / "mine.json").unlink()
     assert "is there already, of no build" in build(folder, out, code=2).stderr
 
