@@ -1,10 +1,16 @@
 """SIGTERM and SIGINT: finish what is under way, save, and leave with a word on how to go on."""
 
 import signal
+from collections.abc import Iterable, Iterator
 from types import FrameType
-from typing import Self
+from typing import Self, TypeVar
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_Item = TypeVar("_Item")
+
+
+class Stopped(Exception):  # noqa: N818  no error: a signal asked for it
+    """The work was asked to stop; what was done is kept."""
 
 
 class Interruption:
@@ -33,3 +39,11 @@ class Interruption:
         """Gives the signals back to who had them."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+
+
+def until_stopped(items: Iterable[_Item], interruption: Interruption) -> Iterator[_Item]:
+    """The items; raises Stopped between two of them after a signal."""
+    for item in items:
+        if interruption.requested:
+            raise Stopped
+        yield item

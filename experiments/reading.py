@@ -9,6 +9,7 @@ Alternatives: `ProcessPoolExecutor` is lost as a whole with one process and has 
 `multiprocessing` cannot start processes inside a Dask worker, which is a daemon.
 """
 
+import atexit
 import contextlib
 import json
 import os
@@ -16,7 +17,6 @@ import resource
 import signal
 import subprocess
 import sys
-import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,7 +54,7 @@ class TrackReader:
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         """Starts nothing yet."""
-        self._limits = limits
+        self.limits = limits
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -95,7 +95,7 @@ class TrackReader:
 
     def _start(self) -> subprocess.Popen[bytes]:
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        limits = [str(self._limits.memory_bytes), str(self._limits.seconds)]
+        limits = [str(self.limits.memory_bytes), str(self.limits.seconds)]
         process = subprocess.Popen(
             [sys.executable, "-m", "experiments.reading", *limits],
             stdin=subprocess.PIPE,
@@ -143,21 +143,36 @@ class TrackReader:
         code = self._process.wait()
         self.close()
         if code == -signal.SIGALRM:
-            return _Died("took too long", f"more than {self._limits.seconds:g} s")
+            return _Died("took too long", f"more than {self.limits.seconds:g} s")
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         return _Died("crashed the parser", how)
 
 
-_here = threading.local()
+_idle: list[TrackReader] = []  # kept for the next call in this process
+
+
+@atexit.register
+def close_idle_readers() -> None:
+    """Ends the processes that `read_tracks` keeps."""
+    while _idle:
+        _idle.pop().close()
 
 
 def read_tracks(
-    paths: Sequence[Path], num_segments: int, where: str, limits: Limits
+    paths: Sequence[Path], num_segments: int | None, where: str, limits: Limits
 ) -> list[Track | Rejected]:
-    """`TrackReader.read` by a process that this thread keeps, here or in a Dask worker."""
-    if getattr(_here, "limits", None) != limits:
-        _here.limits, _here.reader = limits, TrackReader(limits)
-    return _here.reader.read(paths, num_segments, where)
+    """`TrackReader.read` by a process of a pool that grows with the calls at one time.
+
+    It may be called from many threads, here or in a Dask worker.
+    """
+    reader = _idle.pop() if _idle else TrackReader(limits)
+    if reader.limits != limits:
+        reader.close()
+        reader = TrackReader(limits)
+    try:
+        return reader.read(paths, num_segments, where)
+    finally:
+        _idle.append(reader)
 
 
 def _describe(path: Path, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:

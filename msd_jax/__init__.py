@@ -2,8 +2,9 @@
 
 A song goes one way through the modules; each knows only what stands left of it:
 
-    dataset, synthetic -> snippets -> lstm -> models, pooling -> losses, objective
-        -> batches, evaluation -> train -> devices, sweep -> checkpoints
+    songs, tracks, labels, splits, normaliser -> dataset, synthetic -> snippets -> lstm
+        -> models, pooling -> losses, objective -> batches, evaluation -> train
+        -> devices, sweep -> checkpoints
 
 Once trained (`trained`, `model_file`), models are asked by `predictor`, after `scale` has looked at
 the song.

@@ -27,7 +27,7 @@ def draw_order(names: Iterable[str], purpose: str, seed: int) -> list[str]:
     def rank(name: str) -> bytes:
         return hashlib.sha256(f"{seed} {purpose} {name}".encode()).digest()
 
-    return sorted(names, key=lambda name: (rank(name), name))
+    return sorted(names, key=rank)
 
 
 def take_at_most(track_ids: Sequence[str], count: int, seed: int) -> set[str]:

@@ -28,7 +28,7 @@ _METADATA = np.dtype([("artist_id", "S32"), ("title", "S1024")])
 _ANALYSIS = np.dtype([("track_id", "S32")])
 _VARYING = re.compile(r"(, )?\b(time|filename|name|file descriptor|buf|addr) = [^,)]*")
 # What h5py raises on damage, seen under mutated files; anything else is a bug of ours.
-_DAMAGE = (OSError, RuntimeError, ValueError, TypeError, MemoryError, OverflowError)
+_DAMAGE = (OSError, RuntimeError, ValueError, TypeError, KeyError, MemoryError, OverflowError)
 
 
 class Track(NamedTuple):
@@ -58,11 +58,17 @@ def _open(path: Path) -> Iterator[h5f.FileID]:
 
 def _dataset(file: h5f.FileID, name: str) -> h5d.DatasetID:
     """A data set whose numbers lie in this file and nowhere else."""
-    dataset = h5d.open(file, name.encode())
-    layout = dataset.get_create_plist()
-    if layout.get_layout() == h5d.VIRTUAL or (
-        layout.get_layout() == h5d.CONTIGUOUS and layout.get_external_count()
-    ):
+    try:
+        dataset = h5d.open(file, name.encode())
+    except KeyError:
+        raise Rejected("missing group", f"no {name} in it") from None
+    creation = dataset.get_create_plist()
+    elsewhere = (
+        creation.get_layout() == h5d.VIRTUAL
+        or (creation.get_layout() == h5d.CONTIGUOUS and creation.get_external_count())
+        or h5f.get_name(dataset) != h5f.get_name(file)  # behind an external link
+    )
+    if elsewhere:
         raise Rejected("outside the file", f"{name} lies in another file")
     return dataset
 
@@ -79,6 +85,10 @@ def _segments(dataset: h5d.DatasetID, first: int, shape: tuple[int, ...]) -> np.
     return values
 
 
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
 def _row(file: h5f.FileID, name: str, fields: np.dtype) -> list[str]:
     """The texts of the named fields of a one-row table; "" for a field that is not there."""
     dataset = _dataset(file, name)
@@ -86,18 +96,25 @@ def _row(file: h5f.FileID, name: str, fields: np.dtype) -> list[str]:
         raise Rejected("wrong shape", f"{name} has shape {dataset.shape}, one row is needed")
     row = np.zeros(1, fields)
     dataset.read(h5s.ALL, h5s.ALL, row, h5t.py_create(fields))
-    return [value.decode(errors="replace") for value in row[0].tolist()]
+    return [_printable(value.decode(errors="replace")) for value in row[0].tolist()]
+
+
+def _common_length(shapes: dict[str, tuple[int, ...]]) -> int:
+    """Segments of all arrays; raises Rejected if their shapes are not those of one song."""
+    lengths = {shape[:1] for shape in shapes.values()}
+    fits = all(shapes[name][1:] == width for name, width in _ARRAYS.items())
+    if len(lengths) != 1 or lengths == {()} or not fits:
+        found = (f"{name} {'x'.join(map(str, shape)) or 1}" for name, shape in shapes.items())
+        raise Rejected("wrong shape", ", ".join(found))
+    ((length,),) = lengths
+    if length > MAX_SEGMENTS:
+        raise Rejected("wrong shape", f"{length} segments declared")
+    return length
 
 
 def _read(file: h5f.FileID, num_segments: int | None, where: str) -> Track:
     datasets = {name: _dataset(file, f"analysis/segments_{name}") for name in _ARRAYS}
-    lengths = {dataset.shape[:1] for dataset in datasets.values()}
-    for name, width in _ARRAYS.items():
-        shape = datasets[name].shape
-        if len(lengths) > 1 or shape[1:] != width or shape[0] > MAX_SEGMENTS:
-            found = "x".join(map(str, shape))
-            raise Rejected("wrong shape", f"{name} is {found or 'a single number'}")
-    ((length,),) = lengths
+    length = _common_length({name: dataset.shape for name, dataset in datasets.items()})
     if num_segments is None:
         first, num_segments = 0, length
     else:
@@ -141,8 +158,6 @@ def read_track(path: Path, num_segments: int | None = None, where: str = "centra
             return _read(file, num_segments, where)
     except Rejected:
         raise
-    except KeyError as error:
-        raise Rejected("missing group", str(error).strip("\"'")) from error
     except _DAMAGE as error:
         reason = "truncated" if "truncated" in str(error) else "unreadable"
         raise Rejected(reason, _explain(error)) from error

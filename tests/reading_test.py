@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from experiments.reading import Limits, TrackReader, read_tracks
+from experiments.reading import Limits, TrackReader, close_idle_readers, read_tracks
 from msd_jax.songs import Rejected
 from msd_jax.tracks import read_track
 from tests.track_files import write_hanging_track, write_track
@@ -41,7 +41,18 @@ def test_it_gives_what_read_track_gives_for_good_files_and_bad(tmp_path):
         assert len(children() - before) == 1  # one process for all
         assert reader.read([]) == []
     assert children() == before
-    assert_same_track(read_tracks(good, 4, "start", Limits())[1], read_track(good[1], 4, "start"))
+
+
+def test_the_pool_keeps_a_process_for_calls_with_the_same_limits(tmp_path):
+    path, before = write_track(tmp_path / "0.h5"), children()
+    seen = []
+    for limits in (Limits(), Limits(), Limits(seconds=7)):
+        assert_same_track(read_tracks([path], 4, "start", limits)[0], read_track(path, 4, "start"))
+        seen.append(children() - before)
+    assert seen[0] == seen[1] != seen[2]
+    assert len(seen[2]) == 1
+    close_idle_readers()
+    assert children() == before
 
 
 def test_a_file_that_hangs_the_parser_is_one_rejected_file(tmp_path):
