@@ -25,7 +25,6 @@ from experiments.dataset_files import (
 from experiments.interruption import Interruption, Stopped, until_stopped
 from experiments.manifest import Manifest
 from experiments.track_reading import find_files, label_files, read_files
-from experiments.workdir import write_json
 from msd_jax.errors import InputError
 from msd_jax.labels import Labels, read_labels
 from msd_jax.splits import SPLITS
@@ -144,7 +143,9 @@ def _write(
         path.unlink(missing_ok=True)
     for path in new.iterdir():
         path.rename(folder / path.name)
-    write_json(folder / f"{settings.name}.json", report)
+    last = scratch / "report.json"  # moved when it is whole: with it the build is finished
+    last.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
+    last.rename(folder / f"{settings.name}.json")
     return report
 
 

@@ -308,6 +308,12 @@ def test_a_second_build_of_the_name_at_the_same_time_is_refused(folder, tmp_path
     assert "remove" in build(folder, f"--out_dir={tmp_path}", code=2).stderr
 
 
+def test_a_build_does_without_jax():
+    """It would cost a build more memory than 20,000 files do."""
+    code = "import sys, experiments.building; sys.exit('jax' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
 def make_folder(path: Path) -> Path:
     path.mkdir(parents=True)
     return path
