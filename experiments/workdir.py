@@ -184,7 +184,7 @@ class Workdir:
 
 
 def choose_folder(path: Path, identity: Line, force_new: bool) -> Path:
-    """`path`; with `force_new`, where another run has that, the first of NAME-2, NAME-3, ... free."""
+    """`path`; with `force_new`, where another run has that, the first free one of NAME-2, ..."""
     beside = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
     for candidate in itertools.chain([path], beside if force_new else ()):
         config_path = candidate / "config.json"

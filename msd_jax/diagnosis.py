@@ -16,6 +16,15 @@ from msd_jax.models import make_model
 from msd_jax.objective import objective
 from msd_jax.train import TrainState
 
+_PARTS = (
+    "network's output",
+    "term",
+    "loss",
+    "gradient of",
+    "Adam's step of",
+    "new parameter",
+)
+
 
 def _not_finite(tree: Any) -> list[str]:
     """One phrase for each leaf that is not all finite."""
@@ -26,7 +35,7 @@ def _not_finite(tree: Any) -> list[str]:
         if bad.any():
             name = jax.tree_util.keystr(path, simple=True, separator=".")
             which = f"is {values}" if bad.ndim == 0 else f"in {bad.sum():,} of {bad.size:,} numbers"
-            phrases.append(f"{name} {which}")
+            phrases.append(f"{name} {which}".strip())
     return phrases
 
 
@@ -39,21 +48,15 @@ def _diagnose_step(
     model = make_model(config)
 
     @jax.jit
-    def parts(params: Any, opt_state: Any) -> dict[str, Any]:
+    def parts(params: Any, opt_state: Any) -> tuple:
         grads, report = jax.grad(
             lambda p: objective(model, p, hparams, batch.inputs, batch.labels), has_aux=True
         )(params)
         updates, _ = optax.adam(hparams.learning_rate).update(grads, opt_state, params)
-        return {
-            "network's output": model.apply(params, batch.inputs),
-            "term": report.terms,
-            "loss": report.loss,
-            "gradient of": grads,
-            "Adam's step of": updates,
-            "new parameter": optax.apply_updates(params, updates),
-        }
+        outputs, stepped = model.apply(params, batch.inputs), optax.apply_updates(params, updates)
+        return outputs, report.terms, report.loss, grads, updates, stepped
 
-    for what, part in parts(state.params, state.opt_state).items():
+    for what, part in zip(_PARTS, parts(state.params, state.opt_state), strict=True):
         found = _not_finite(part)
         if found:
             return f"training step {int(state.step) + 1}: {what} {', '.join(found)}"

@@ -157,9 +157,9 @@ def small_disk(path: Path, size: str):
 
 
 def test_a_full_disk_ends_in_one_line_and_with_room_the_run_goes_on(tmp_path, data_dir):
-    arguments = tiny(data_dir, "--model=mlp", "--num_epochs=60", "--num_seeds=3")
+    arguments = tiny(data_dir, "--model=mlp", "--num_epochs=12", "--num_seeds=3")
     run(tmp_path / "alone", *arguments)
-    with small_disk(tmp_path / "disk", "320k") as disk:
+    with small_disk(tmp_path / "disk", "240k") as disk:
         error = run(disk / "run", *arguments, code=74).stderr
         (line,) = error.splitlines()
         assert "cannot be written any more (No space left on device)" in line
