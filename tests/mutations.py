@@ -20,6 +20,8 @@ from experiments import checks
 from experiments.console import closing_table
 from experiments.workdir import Workdir, read_json
 from msd_jax.errors import InputError
+from msd_jax.labels import read_labels
+from msd_jax.normaliser import load_normaliser
 from msd_jax.npz import read_npz
 from tests.real_data import REAL_DATA
 
@@ -118,6 +120,16 @@ if REAL_DATA.is_dir():
         (REAL_DATA / "gtzan-10-genre-test-targets.npz").read_bytes,
         lambda path: read_npz(path, ("targets",)),
         must_equal=True,
+    )
+    UNTRUSTED["normaliser (npz)"] = Untrusted(
+        (REAL_DATA / "msd-3-genre-normaliser.npz").read_bytes,
+        lambda path: load_normaliser(path)[0]._asdict(),
+        must_equal=True,
+    )
+    UNTRUSTED["genre labels (text)"] = Untrusted(
+        lambda: (REAL_DATA / "labels/subset10k_MAGD_intersection.tsv").read_bytes()[:20_000],
+        lambda path: read_labels([path])._asdict(),
+        must_equal=False,
     )
 
 

@@ -36,7 +36,7 @@ def test_damaged_files_load_to_valid_content_or_end_in_one_line(tmp_path, name):
             refused += 1
         else:
             assert not kind.must_equal or equal(loaded, expected)
-    assert refused > 20
+    assert refused > 20 or "labels (text)" in name  # a bad line of those is set aside, not fatal
 
 
 @needs_real_data
