@@ -34,7 +34,7 @@ def help_text(doc: str, groups: Groups) -> str:
     return "\n".join(lines)
 
 
-def _without_orphans(unraisable: "sys.UnraisableHookArgs") -> None:
+def without_orphans(unraisable: "sys.UnraisableHookArgs") -> None:
     """Threads of tensorstore raise this, dozens of times, after a read or write that failed."""
     if str(unraisable.exc_value) != "Event loop is closed":
         sys.__unraisablehook__(unraisable)
@@ -75,5 +75,5 @@ def run(main: Callable[[], None], doc: str, groups: Groups) -> None:
 
     # Orbax tells of every save, and of what goes wrong with pages of its own; we say it in a line.
     logging.set_verbosity(logging.FATAL)
-    sys.unraisablehook = _without_orphans
+    sys.unraisablehook = without_orphans
     app.run(guarded, flags_parser=parse)

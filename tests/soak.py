@@ -26,6 +26,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from experiments.command_line import without_orphans
 from msd_jax.dataset import Dataset, Songs, save_dataset
 
 ROOT = Path(__file__).parents[1]
@@ -104,6 +105,15 @@ def kill_until_done(
         return
 
 
+def left_alone(folder: Path, model: tuple[str, ...]) -> Path:
+    """The workdir of the sweep that nobody kills, run when it is first asked for."""
+    workdir = folder / f"alone{model[0]}"
+    if not workdir.exists():
+        arguments = command(workdir, folder, model)
+        subprocess.run(arguments, cwd=ROOT, check=True, capture_output=True)
+    return workdir
+
+
 def soak_kills(folder: Path, rng: random.Random, kills: int, end: float) -> Figures:
     """Sweeps killed again and again, each compared with one left alone."""
     figures: Figures = Figures({"kills": 0, "sweeps": 0, "sweeps that differ": 0})
@@ -111,11 +121,7 @@ def soak_kills(folder: Path, rng: random.Random, kills: int, end: float) -> Figu
     while figures["kills"] < kills and time.monotonic() < end:
         model = MODELS[figures["sweeps"] % len(MODELS)]
         if model not in alone:
-            workdir = folder / f"alone{model[0]}"
-            subprocess.run(
-                command(workdir, folder, model), cwd=ROOT, check=True, capture_output=True
-            )
-            alone[model] = outcome(workdir)
+            alone[model] = outcome(left_alone(folder, model))
         workdir = folder / f"killed-{figures['sweeps']}"
         kill_until_done(command(workdir, folder, model), workdir, rng, figures, end)
         figures["sweeps"] += 1
@@ -128,7 +134,7 @@ def soak_bits(folder: Path, rng: random.Random, bits: int, end: float) -> Figure
     """Bits of every file of a run's newest checkpoint, one at a time."""
     from msd_jax.checkpoints import Checkpoints
 
-    part = next(folder.glob("alone*")) / "checkpoints" / "0-0"
+    part = left_alone(folder, MODELS[0]) / "checkpoints" / "0-0"
     steps = sorted((int(x.name) for x in part.iterdir() if x.name.isdigit()), reverse=True)
     sound = {}
     for step in steps:
@@ -192,6 +198,7 @@ def main() -> None:
     given = parser.parse_args()
     rng, start = random.Random(given.seed), time.monotonic()
     os.environ["JAX_PLATFORMS"] = "cpu"
+    sys.unraisablehook = without_orphans
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_data(folder)
