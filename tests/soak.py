@@ -139,8 +139,8 @@ def soak_bits(folder: Path, rng: random.Random, bits: int, end: float) -> Figure
     sound = {}
     for step in steps:
         with Checkpoints(part) as checkpoints:
-            sound[step] = {k: x.tobytes() for k, x in checkpoints._restore_verified(step).items()}
-            like = checkpoints._restore_verified(step)
+            like, _ = checkpoints._restore_verified(step)
+        sound[step] = {name: array.tobytes() for name, array in like.items()}
     files = [x.relative_to(part) for x in (part / str(steps[0])).rglob("*") if x.is_file()]
     figures: Figures = Figures({"bits flipped": 0, "files": len(files), "wrong states": 0})
     while figures["bits flipped"] < bits and time.monotonic() < end:
@@ -153,12 +153,12 @@ def soak_bits(folder: Path, rng: random.Random, bits: int, end: float) -> Figure
             data = bytearray(b"\0")
         path.write_bytes(data)
         with Checkpoints(copy) as checkpoints:
-            step, arrays = checkpoints.restore(like)
+            restored = checkpoints.restore(like)
         figures["bits flipped"] += 1
-        figures["walked back"] += step != steps[0]
-        figures["without effect on the state"] += step == steps[0]
-        restored = {name: array.tobytes() for name, array in arrays.items()}
-        figures["wrong states"] += restored != sound[step]
+        figures["walked back"] += restored.step != steps[0]
+        figures["without effect on the state"] += restored.step == steps[0]
+        arrays = {name: array.tobytes() for name, array in restored.tree.items()}
+        figures["wrong states"] += arrays != sound[restored.step]
         shutil.rmtree(copy)
     return figures
 
