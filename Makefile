@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test lint bench
+.PHONY: run test lint bench soak
 
 run: $(VENV)/installed
 	$(BIN)/python -m experiments.run --model=multitask --alpha=2
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest
+
+# The tests of robustness for a quarter of an hour; --minutes, --kills, --bits and --files say how much.
+soak: $(VENV)/installed-test
+	$(BIN)/python -m tests.soak
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff format --check .

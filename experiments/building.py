@@ -13,7 +13,6 @@ from rich.console import Console
 from experiments.build_console import FileProgress, rejects_table, songs_table
 from experiments.build_settings import BuildSettings
 from experiments.choosing import choose, wanted_genres
-from experiments.command_line import EXIT_INTERRUPTED, fail
 from experiments.console import make_console
 from experiments.dataset_files import (
     RawStore,
@@ -22,7 +21,8 @@ from experiments.dataset_files import (
     write_arrays,
     write_tables,
 )
-from experiments.interruption import Interruption, Stopped, until_stopped
+from experiments.exits import EXIT_INTERRUPTED, fail
+from experiments.interruption import INTERRUPTION, Interruption, Stopped, until_stopped
 from experiments.manifest import Manifest
 from experiments.track_reading import find_files, label_files, read_files
 from msd_jax.errors import InputError
@@ -153,7 +153,7 @@ def _build(settings: BuildSettings, console: Console, labels: Labels) -> Line:
     scratch = Path(settings.out_dir) / f"{settings.name}.build"
     scratch.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        interruption = stack.enter_context(Interruption())
+        interruption = stack.enter_context(INTERRUPTION.postponed())
         manifest = stack.enter_context(Manifest(scratch / "manifest.sqlite"))
         console.print(f"looking for track files in {settings.h5_dir}")
         _fill(settings, manifest, labels, interruption, console)

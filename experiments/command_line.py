@@ -7,18 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from absl import app, flags, logging
 
+from experiments.exits import EXIT_INTERRUPTED, EXIT_STORAGE, fail
+from experiments.interruption import INTERRUPTION
+from experiments.storage import StorageError
 from msd_jax.errors import InputError
 
-EXIT_USAGE = 2
-EXIT_INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h: start the same command again
-
 Groups = Mapping[str, Sequence[flags.FlagHolder]]
-
-
-def fail(message: str, code: int = EXIT_USAGE) -> None:
-    """One line on stderr, and out."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(code)
 
 
 def help_text(doc: str, groups: Groups, flag_values: flags.FlagValues) -> str:
@@ -40,6 +34,12 @@ def help_text(doc: str, groups: Groups, flag_values: flags.FlagValues) -> str:
     return "\n".join(lines)
 
 
+def without_orphans(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Threads of tensorstore raise this, dozens of times, after a read or write that failed."""
+    if str(unraisable.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(unraisable)
+
+
 def run(
     main: Callable[..., None],
     doc: str,
@@ -49,8 +49,9 @@ def run(
 ) -> None:
     """Parses the flags and calls main, with the list of what is no flag if it takes files.
 
-    Exit code 0: done; 2: something given is wrong, in one line on stderr; 75: stopped by a signal,
-    the same command goes on. Anything else, with a traceback, is a bug.
+    Exit code 0: done; 2: something given is wrong; 74: the disk is full or takes nothing; 75:
+    stopped by a signal, the same command goes on; but for 0 with one line on stderr. Anything else,
+    with a traceback, is a bug.
     """
 
     def parse(arguments: Sequence[str]) -> list[str]:
@@ -69,11 +70,17 @@ def run(
     def guarded(rest: Sequence[str]) -> None:
         try:
             main(*[rest[1:]][: int(takes_files)])
+        except KeyboardInterrupt:
+            fail(f"stopped by a signal; {INTERRUPTION.advice}", EXIT_INTERRUPTED)
         except InputError as error:
             fail(str(error))
+        except StorageError as error:
+            fail(f"{error}: {INTERRUPTION.advice}", EXIT_STORAGE)
         except BrokenPipeError:  # the reader of our output has gone, as in `... | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
 
-    logging.set_verbosity(logging.ERROR)  # below it orbax tells of every save and opening
+    # Orbax tells of every save, and of what goes wrong with pages of its own; we say it in a line.
+    logging.set_verbosity(logging.FATAL)
+    sys.unraisablehook = without_orphans
     app.run(guarded, flags_parser=parse)

@@ -1,5 +1,6 @@
 """What a run says on screen: what it is about to do, how far it is, what came out."""
 
+import functools
 import time
 from typing import Any, Self
 
@@ -14,10 +15,9 @@ _SECONDS_BETWEEN_LINES_INSIDE_AN_EPOCH = 30.0
 
 def make_console(quiet: bool = False) -> Console:
     """Standard output, or nowhere; wide enough for a table where it is no terminal."""
-    console = Console(highlight=False, soft_wrap=True, quiet=quiet)
-    if console.is_terminal:
-        return console
-    return Console(highlight=False, soft_wrap=True, quiet=quiet, width=120)
+    plain = functools.partial(Console, highlight=False, soft_wrap=True, markup=False, emoji=False)
+    console = plain(quiet=quiet)
+    return console if console.is_terminal else plain(quiet=quiet, width=120)
 
 
 def error_console() -> Console:

@@ -14,18 +14,27 @@ from pathlib import Path
 import jax
 from rich.console import Console
 
-from experiments import process_flags
+from experiments import checks, process_flags
 from experiments.calls import Program
-from experiments.command_line import EXIT_INTERRUPTED, fail
 from experiments.console import EpochProgress, closing_table, make_console
+from experiments.exits import EXIT_INTERRUPTED, fail
 from experiments.flags import Settings
 from experiments.guard import Ward
-from experiments.interruption import Interruption
+from experiments.interruption import INTERRUPTION
 from experiments.plan import Part, describe, make_plan
+from experiments.storage import storing
 from experiments.summary import summarise
 from experiments.trained_run import describe_songs, find_normaliser, keep_normaliser
 from experiments.training import Interrupted, Session, evaluate_part, train_part
-from experiments.workdir import Line, Workdir, differences, read_json, write_json
+from experiments.watchdog import Watchdog
+from experiments.workdir import (
+    Line,
+    Workdir,
+    choose_folder,
+    differences,
+    read_json,
+    write_json,
+)
 from msd_jax import processes, sweep
 from msd_jax.dataset import Dataset, Songs, fingerprint, load_dataset
 from msd_jax.devices import make_layout, memory_budget, set_precision
@@ -40,8 +49,11 @@ _FEW_TRIALS = 8
 # Flags in which a run may differ from the one that it resumes.
 _FREE_FLAGS = (
     "workdir",
+    "force_new",
     "data_dir",
     "host_devices",
+    "step_timeout",
+    "debug_nans",
     *(holder.name for holder in process_flags.GROUP),
 )
 
@@ -117,6 +129,18 @@ def _announce(console: Console, settings: Settings, dataset: Dataset, plan: list
     )
 
 
+def _check_memory(plan: list[Part]) -> None:
+    """Raises InputError if not even one trial's state fits the memory."""
+    for part in plan:
+        state = jax.eval_shape(functools.partial(init_state, part.config), jax.random.key(0))
+        size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+        if size > memory_budget():
+            raise InputError(
+                f"one trial of {part.config.num_hidden} hidden units takes {size / 1e9:,.1f} GB, "
+                f"a device has {memory_budget() / 1e9:,.1f} GB for it: lower --num_hidden"
+            )
+
+
 def _trials_per_chunk(settings: Settings, part: Part, train: Songs, valid: Songs) -> int:
     """How many of a part's trials one program takes."""
     size = len(part.trials)
@@ -138,11 +162,15 @@ def _train(
     layout = make_layout(1, settings.batch_size)
     train, valid = (sweep.share(songs, layout) for songs in (dataset.train, dataset.valid))
     test = sweep.share(dataset.test, layout) if dataset.test else None
-    with Interruption() as interruption, EpochProgress(console, total) as progress:
-        session = Session(settings, workdir, progress, interruption, belongs)
+    with (
+        INTERRUPTION.postponed() as interruption,
+        Watchdog(settings.step_timeout, INTERRUPTION.advice) as watchdog,
+        EpochProgress(console, total) as progress,
+    ):
+        session = Session(settings, workdir, progress, interruption, watchdog, belongs)
         for index, part in enumerate(plan):
             decide = functools.partial(_trials_per_chunk, settings, part, train, valid)
-            size = workdir.remember(f"trials_per_chunk-{index}", decide)
+            size = workdir.remember(f"trials_per_chunk-{index}", decide, len(part.trials))
             # A trial of a sweep has its own bits, so it is never divided, even in a chunk of one.
             alone = len(part.trials) == 1
             layout = make_layout(size, settings.batch_size, allow_split=alone)
@@ -220,33 +248,48 @@ def execute(settings: Settings, ward: Ward | None = None) -> None:
 
     Raises:
       InputError: for what the user can mend.
+      StorageError: if the disk takes no more.
     """
     _start(settings)
     console = make_console(quiet=not processes.leads())
     dataset = processes.together(lambda: open_dataset(settings))
     plan = make_plan(settings, dataset)
     normaliser = processes.together(lambda: find_normaliser(settings, dataset))
-    path = Path(processes.decide(lambda: settings.workdir or str(default_workdir(settings))))
-    if ward is not None:
-        ward.tell(processes.hosts(), str(path))
+    _check_memory(plan)
+    asked = Path(processes.decide(lambda: settings.workdir or str(default_workdir(settings))))
     identity = _identity(settings, dataset)
     _check_alike(identity)
-    workdir = Workdir(path, {**identity, **_circumstances(settings, dataset)}, identity)
+    path = Path(processes.decide(lambda: str(choose_folder(asked, identity, settings.force_new))))
+    if ward is not None:
+        ward.tell(processes.hosts(), str(asked))
+    config = {**identity, **_circumstances(settings, dataset)}
+    with Workdir(path, config, identity) as workdir:
+        INTERRUPTION.advice = f"the same command with --workdir={asked} goes on"
+        if path != asked:
+            console.print(f"{asked} belongs to another run: {path} is taken in its place")
+        if workdir.left_behind:
+            console.print(f"{workdir.left_behind} has ended here without a word")
+        with storing(path):
+            processes.decide(lambda: keep_normaliser(normaliser, path))
+            _execute_in(settings, dataset, plan, workdir, console)
+
+
+def _execute_in(
+    settings: Settings, dataset: Dataset, plan: list[Part], workdir: Workdir, console: Console
+) -> None:
     _announce(console, settings, dataset, plan)
     if processes.decide(workdir.summary.exists):
-        console.print(f"{path} is finished: this is what it found")
-        console.print(closing_table(processes.decide(lambda: read_json(workdir.summary))))
+        summary = processes.decide(lambda: read_json(workdir.summary, checks.is_summary))
+        console.print(f"{workdir.path} is finished: this is what it found")
+        console.print(closing_table(summary))
         return
-    processes.decide(lambda: keep_normaliser(normaliser, path))
-    console.print(f"{'going on in' if workdir.resumed else 'writing to'} {path}")
+    console.print(f"{'going on in' if workdir.resumed else 'writing to'} {workdir.path}")
     try:
         summary = _train_and_summarise(settings, dataset, plan, workdir, console)
     except Interrupted:
         if not processes.leads():
             sys.exit(EXIT_INTERRUPTED)
-        fail(
-            f"stopped by a signal; the same command with --workdir={path} goes on", EXIT_INTERRUPTED
-        )
+        fail(f"stopped by a signal; {INTERRUPTION.advice}", EXIT_INTERRUPTED)
     if processes.leads():
         write_json(workdir.summary, summary)
     console.print(closing_table(summary))

@@ -1,7 +1,6 @@
 """The flags of a training run, and the settings read from them. Free of jax: --help is quick."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,8 @@ from experiments import process_flags
 from experiments.process_flags import DEFAULT_HEARTBEAT_SECONDS
 from msd_jax.config import HEADS, MODELS, POOLINGS, PRECISIONS, SECONDARIES
 from msd_jax.errors import InputError
+
+_LARGEST = 1e30  # what is computed from it must stay in float32
 
 
 class _NumberList(flags.ArgumentParser):
@@ -31,9 +32,11 @@ class _NumberList(flags.ArgumentParser):
         if len(set(numbers)) < len(numbers):
             raise ValueError("a value stands there twice")
         for x in numbers:
-            if not math.isfinite(x) or x < self._least or (self._strict and x == self._least):
+            if not x >= self._least or (self._strict and x == self._least):
                 bound = "above" if self._strict else "at least"
                 raise ValueError(f"{x} is not allowed: it must be {bound} {self._least}")
+            if x > _LARGEST:
+                raise ValueError(f"{x} is not allowed: it must be below {_LARGEST:g}")
         return numbers
 
 
@@ -106,6 +109,7 @@ NUM_EPOCHS = flags.DEFINE_integer(
     None,
     "Passes over the training songs. By default 40, for ensemble and multitask 30. Report: these.",
     lower_bound=1,
+    upper_bound=10**6,
 )
 BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 50, "Songs of one training step. Report: 50.", lower_bound=1
@@ -131,6 +135,7 @@ PATIENCE = flags.DEFINE_integer(
     "Epochs without a better validation accuracy after which a trial stops; 0 is never. The "
     "parameters of the best epoch are kept in any case. Report: 0.",
     lower_bound=0,
+    upper_bound=10**6,
 )
 NUM_SEEDS = flags.DEFINE_integer(
     "num_seeds",
@@ -164,6 +169,27 @@ HOST_DEVICES = flags.DEFINE_integer(
     0,
     "CPU devices that trials are divided over, where there is no accelerator; 0 is one a core.",
     lower_bound=0,
+    upper_bound=1024,
+)
+FORCE_NEW = flags.DEFINE_boolean(
+    "force_new",
+    False,
+    "Where --workdir belongs to another run, take the first of WORKDIR-2, WORKDIR-3, ... that is "
+    "new or this run's own.",
+)
+STEP_TIMEOUT = flags.DEFINE_float(
+    "step_timeout",
+    0.0,
+    "Seconds without any progress after which the run ends itself with exit code 75 and the stacks "
+    "of its threads on stderr; 0 is never. Steps come in calls of about 3 seconds, and compiling "
+    "is no progress: give some minutes.",
+    lower_bound=0.0,
+    upper_bound=1e9,
+)
+DEBUG_NANS = flags.DEFINE_boolean(
+    "debug_nans",
+    False,
+    "Tell of each trial that diverges where its first number that is not finite arose.",
 )
 PRECISION = flags.DEFINE_enum(
     "precision",
@@ -178,7 +204,15 @@ GROUPS = {
     "Model": (MODEL, NUM_HIDDEN, HEAD, NUM_SNIPPETS, POOLING, SECONDARY, ALPHA),
     "Training": (NUM_EPOCHS, BATCH_SIZE, LEARNING_RATE, L2, BETA, PATIENCE),
     "Trials": (NUM_SEEDS, SEED),
-    "Machine and files": (WORKDIR, TRIALS_PER_CHUNK, HOST_DEVICES, PRECISION),
+    "Machine and files": (
+        WORKDIR,
+        FORCE_NEW,
+        TRIALS_PER_CHUNK,
+        HOST_DEVICES,
+        PRECISION,
+        STEP_TIMEOUT,
+        DEBUG_NANS,
+    ),
     "Several machines": process_flags.GROUP,
 }
 
@@ -216,6 +250,9 @@ class Settings:
     workdir: str | None
     trials_per_chunk: int
     host_devices: int
+    force_new: bool
+    step_timeout: float
+    debug_nans: bool
     precision: str
     distributed: bool
     coordinator: str | None

@@ -19,8 +19,9 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import IO, Any
 
-from experiments.command_line import EXIT_INTERRUPTED, EXIT_USAGE, fail
-from experiments.interruption import SIGNALS
+from experiments.exits import EXIT_INTERRUPTED, EXIT_STORAGE, EXIT_USAGE, fail
+from experiments.interruption import EXIT_AT_ONCE, INTERRUPTION, SIGNALS
+from experiments.storage import StorageError
 from msd_jax.errors import InputError
 
 # How a collective operation that a peer has left says so, long before jax is sure that it died.
@@ -51,6 +52,9 @@ class Ward:
             function(self)
         except InputError:
             raise
+        except StorageError as error:  # the others would wait for this one
+            print(f"error: {error}: {INTERRUPTION.advice}", file=sys.stderr, flush=True)
+            os._exit(EXIT_STORAGE)
         except BrokenPipeError:  # the reader of our output has gone
             os._exit(1)
         except Exception as error:
@@ -120,7 +124,7 @@ def _watch(child: int, link: socket.socket, log: IO[bytes]) -> None:
     said = log.read().decode(errors="replace")
     if code == -signal.SIGABRT and (explained := explain(said, told)):
         fail(*explained)
-    if code not in (0, EXIT_USAGE, EXIT_INTERRUPTED):
+    if code not in (0, EXIT_USAGE, EXIT_STORAGE, EXIT_INTERRUPTED, EXIT_AT_ONCE):
         sys.stderr.write(said)
     if code < 0:
         fail(f"this process was ended by {signal.Signals(-code).name}", 128 - code)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 from typing import Any, NamedTuple
 
 from experiments.flags import Settings
@@ -12,6 +13,9 @@ from msd_jax.sweep import Trial, grid
 
 _CONFIG_FLAGS = ("model", "head", "pooling", "secondary", "batch_size", "patience")
 _TRACED = ("learning_rate", "l2", "beta", "alpha")
+
+
+_MOST_TRIALS = 100_000  # of one program's grid; more would not end in a lifetime
 
 
 class Part(NamedTuple):
@@ -37,6 +41,12 @@ def make_plan(settings: Settings, dataset: Dataset) -> list[Part]:
     last_seed = settings.seed + settings.num_seeds - 1
     if last_seed >= 2**31:
         raise InputError(f"the last seed would be {last_seed}: it must be below 2^31, lower --seed")
+    num_points = math.prod(len(getattr(settings, name) or (0.0,)) for name in _TRACED)
+    if num_points * settings.num_seeds > _MOST_TRIALS:
+        raise InputError(
+            f"{num_points} grid points x {settings.num_seeds} seeds are more than {_MOST_TRIALS:,} "
+            "trials: lower --num_seeds or cut the sweep"
+        )
     return make_parts(settings, dataset.num_segments, dataset.num_features, dataset.num_genres)
 
 

@@ -5,6 +5,7 @@ python -m experiments.run --dataset=msd10 --data_dir=DIR --num_seeds=10 --beta=5
 """
 
 from experiments import command_line, flags, guard
+from experiments.interruption import INTERRUPTION
 
 
 def main() -> None:
@@ -17,9 +18,10 @@ def main() -> None:
 
 
 def _execute(settings: flags.Settings, ward: guard.Ward | None) -> None:
-    from experiments.execution import execute  # jax and all: not before the flags are known good
+    with INTERRUPTION:  # first: importing jax takes seconds
+        from experiments.execution import execute  # not before the flags are known good
 
-    execute(settings, ward)
+        execute(settings, ward)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """One part of a run: the loop over epochs, where metrics, checkpoints and signals live."""
 
 import functools
+import operator
 import time
-from collections import Counter
 from typing import NamedTuple
 
 import jax
@@ -13,13 +13,15 @@ from experiments.console import EpochProgress
 from experiments.flags import Settings
 from experiments.interruption import Interruption
 from experiments.plan import Part, describe
+from experiments.resuming import restore
+from experiments.watchdog import Watchdog
 from experiments.workdir import Line, Workdir
 from msd_jax import processes, sweep
 from msd_jax.batches import num_batches
 from msd_jax.checkpoints import Checkpoints
 from msd_jax.dataset import Songs
 from msd_jax.devices import to_host
-from msd_jax.errors import InputError
+from msd_jax.diagnosis import diagnose
 from msd_jax.evaluation import means
 from msd_jax.hyperparams import Hyperparams
 from msd_jax.train import TrainState
@@ -39,6 +41,7 @@ class Session(NamedTuple):
     workdir: Workdir
     progress: EpochProgress
     interruption: Interruption
+    watchdog: Watchdog
     belongs: dict[str, str] | None = None
 
 
@@ -79,45 +82,6 @@ def metric_lines(settings: Settings, part: Part, epoch: Epoch) -> list[Line]:
     ]
 
 
-def _restore(
-    session: Session, program: Program, part: Part, keys: jax.Array, checkpoints: Checkpoints
-) -> tuple[Place, TrainState]:
-    """How far an earlier run came, and its states; metrics of later epochs are dropped."""
-    size = len(part.trials)
-    restored = checkpoints.restore(sweep.state_shapes(part.config, size))
-    for step, reason in checkpoints.set_aside:
-        session.progress.say(
-            f"checkpoint {step} is damaged ({reason}): set aside, looking at the one before it"
-        )
-    if restored is None:
-        place, states = Place(), sweep.init_trials(part.config, keys, size, program.layout)
-    else:
-        place = Place(*divmod(restored.step, program.steps), restored.notes["seconds"])
-        states = sweep.place_states(restored.tree, program.layout)
-    names = [describe(session.settings, part.config, trial) for trial in part.trials]
-
-    def is_before(line: Line) -> bool:
-        is_ours = {name: line.get(name) for name in names[0]} in names
-        return line.get("epoch", 0) <= place.epoch or not is_ours
-
-    session.workdir.keep_metrics(is_before)
-    epochs, diverged = to_host((states.epoch, states.diverged), size)
-    epochs = epochs + ((diverged > 0) & (diverged <= place.epoch))
-    processes.decide(lambda: _check_metrics(session.workdir, names, epochs))
-    return place, states
-
-
-def _check_metrics(workdir: Workdir, names: list[Line], epochs: np.ndarray) -> None:
-    """Raises InputError unless the metrics of all epochs [R] before the checkpoint are there."""
-    found = Counter(tuple(line.get(name) for name in names[0]) for line in workdir.read_metrics())
-    for name, expected in zip(names, epochs, strict=True):
-        if found[tuple(name.values())] != expected:
-            raise InputError(
-                f"{workdir.path}: metrics.jsonl lacks some of the {expected} epochs of a trial "
-                f"before its checkpoint: start afresh in another --workdir"
-            )
-
-
 def _mean_of_finite(values: np.ndarray) -> float:
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if finite.size else float("nan")
@@ -156,6 +120,7 @@ def _run_epoch(
     saved_at = time.monotonic()
     calls = run_calls(program, states, *inputs, place)
     for states, now in calls:
+        session.watchdog.beat()
         session.progress.advance(
             size * (now.step - place.step) / program.steps,
             f"{what}, step {now.step}/{program.steps}",
@@ -170,8 +135,28 @@ def _run_epoch(
                 raise Interrupted
     states, metrics, place = end_epoch(program, states, place)
     diverged = to_host(states.diverged, size) == number
+    if session.settings.debug_nans:
+        _tell_where(session, program, part, to_host(states, size), np.flatnonzero(diverged))
     epoch = Epoch(number, to_host(metrics, size), trained, diverged, place.seconds)
     return Place(number), states, epoch
+
+
+def _tell_where(
+    session: Session,
+    program: Program,
+    part: Part,
+    host_states: TrainState,
+    indices: np.ndarray,
+) -> None:
+    """Says of the trials at `indices`, which have just diverged, where."""
+    for index in indices:
+        names = describe(session.settings, part.config, part.trials[index])
+        trial = ", ".join(f"{name} {x:g}" for name, x in names.items() if x is not None)
+        key = jax.random.key(part.trials[index].seed)
+        hparams = jax.tree.map(np.float32, part.trials[index].hparams)
+        state = jax.tree.map(operator.itemgetter(index), host_states)
+        where = diagnose(part.config, key, hparams, state, program.train, program.valid)
+        session.progress.say(f"diverged: {trial}: {where}")
 
 
 def train_part(session: Session, program: Program, part: Part, name: str) -> TrainState:
@@ -193,7 +178,13 @@ def train_part(session: Session, program: Program, part: Part, name: str) -> Tra
     inputs = sweep.place_inputs(part.trials, program.layout)
     folder = session.workdir.checkpoints / name
     with Checkpoints(folder, session.belongs) as checkpoints:
-        place, states = _restore(session, program, part, inputs[0], checkpoints)
+        names = [describe(session.settings, part.config, trial) for trial in part.trials]
+        init = functools.partial(sweep.init_trials, part.config, inputs[0], size, program.layout)
+        place, states = restore(checkpoints, session.workdir, program, init, names)
+        for step, reason in checkpoints.set_aside:
+            session.progress.say(
+                f"checkpoint {step} is damaged ({reason}): set aside, going on from the one before"
+            )
         session.progress.advance(size * (place.epoch + place.step / program.steps))
         while place.epoch < num_epochs:
             if place.step == 0 and to_host(states.stopped, size).all():
@@ -206,6 +197,7 @@ def train_part(session: Session, program: Program, part: Part, name: str) -> Tra
             )
             session.workdir.append_metrics(metric_lines(session.settings, part, epoch))
             checkpoints.save(place.number(program), states, size, place.notes)
+            session.watchdog.beat()
             session.progress.end_epoch(_describe_epoch(part, epoch, num_epochs))
     return states
 
@@ -226,5 +218,6 @@ def evaluate_part(
             raise Interrupted
         some = functools.partial(call, states.best_params, test, sums)
         sums, done = program.valid_pace.run(some, done, end)
+        session.watchdog.beat()
     metrics = means(program.config, to_host(sums, size), len(test.labels))
     return [float(str(x)) for x in metrics["accuracy"]]

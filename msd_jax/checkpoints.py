@@ -10,8 +10,11 @@ arrays without the padding, so another number of devices or processes can go on.
 collective, see `processes.py`.
 """
 
+import contextlib
+import gc
 import hashlib
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -61,6 +64,17 @@ class Restored(NamedTuple):
     step: int
     tree: Any
     notes: dict[str, Any]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps quiet what orbax warns of when it meets damage: coroutines that it did not await."""
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            yield
+        except Exception:
+            gc.collect()
+            raise
 
 
 class Checkpoints:
@@ -162,7 +176,8 @@ class Checkpoints:
             about: dict[str, Any] = {}
             damage = None
             try:
-                arrays, about = self._restore_verified(step)
+                with _quiet():
+                    arrays, about = self._restore_verified(step)
             except Exception as error:  # orbax and tensorstore raise many types on damage
                 damage = " ".join(str(error).split())[:200] or type(error).__name__
             damages = [found for found in processes.gather(damage) if found is not None]

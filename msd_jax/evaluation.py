@@ -20,7 +20,7 @@ from msd_jax.objective import prediction_rule, predictions
 Metrics = dict[str, jax.Array]
 
 
-def _song_metrics(params: Any, outputs: Any, labels: jax.Array) -> Metrics:
+def song_metrics(params: Any, outputs: Any, labels: jax.Array) -> Metrics:
     """loss_RULE and accuracy_RULE of each song for every rule of the model, [B] each."""
     metrics = {}
     for rule, log_probs in predictions(params, outputs).items():
@@ -36,11 +36,11 @@ def _song_metrics(params: Any, outputs: Any, labels: jax.Array) -> Metrics:
 def _batch_sums(
     config: Config, params: Any, songs: Songs, number: Index, sharding: NamedSharding | None = None
 ) -> Metrics:
-    """Sums of `_song_metrics` over the songs of a batch, in the order that they lie in."""
+    """Sums of `song_metrics` over the songs of a batch, in the order that they lie in."""
     num_songs = songs.labels.shape[0]
     index = number * config.batch_size + jnp.arange(config.batch_size)
     batch = take(songs, jnp.minimum(index, num_songs - 1), sharding)
-    metrics = _song_metrics(params, make_model(config).apply(params, batch.inputs), batch.labels)
+    metrics = song_metrics(params, make_model(config).apply(params, batch.inputs), batch.labels)
     return jax.tree.map(lambda x: jnp.sum(jnp.where(index < num_songs, x, 0)), metrics)
 
 

@@ -208,8 +208,9 @@ def test_settings_that_make_no_model_are_refused(changes, message):
     ],
 )
 def test_a_workdir_of_another_run_is_refused_and_left_as_it_is(tmp_path, there, message):
-    assert not Workdir(tmp_path / "new", IDENTITY | {"more": 1}, IDENTITY).resumed
-    assert Workdir(tmp_path / "new", IDENTITY | {"more": 2}, IDENTITY).resumed  # its own
+    for number in (1, 2):  # new, and its own
+        with Workdir(tmp_path / "new", IDENTITY | {"more": number}, IDENTITY) as workdir:
+            assert workdir.resumed == (number == 2)
     config = tmp_path / "config.json"
     config.write_bytes(there if isinstance(there, bytes) else json.dumps(there).encode())
     before = config.read_bytes()
@@ -226,6 +227,11 @@ def test_a_workdir_of_another_run_is_refused_and_left_as_it_is(tmp_path, there, 
     [
         (["--nonsense=1"], "'nonsense'"),
         (["--model=tree"], "--model=tree: value should be one of <mlp|baseline|"),
+        (["--num_seeds=1000000000"], "1 grid points x 1000000000 seeds are more than 100,000"),
+        (["--num_hidden=1000000000"], "one trial of 1000000000 hidden units takes 6"),
+        (["--host_devices=1000000000"], "integer in the range [0, 1024]"),
+        (["--learning_rate=1e300"], "1e+300 is not allowed: it must be below 1e+30"),
+        (["--flagfile=/nope"], "Unable to open flagfile"),
         (["--beta=50,-1"], "--beta=50,-1: -1.0 is not allowed: it must be at least 0"),
         (["--learning_rate=0"], "--learning_rate=0: 0.0 is not allowed: it must be above 0"),
         (["--num_hidden=5,7,5"], "--num_hidden=5,7,5: a value stands there twice"),

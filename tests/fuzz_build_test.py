@@ -12,7 +12,7 @@ from experiments.reading import Limits, TrackReader
 from msd_jax.errors import InputError
 from msd_jax.labels import genre_key, read_labels
 from msd_jax.songs import Rejected
-from tests.mutations import mutants
+from tests.mutants import mutants
 from tests.real_data import REAL_DATA, needs_real_data
 from tests.track_files import track_id, write_track
 

@@ -14,6 +14,7 @@ from experiments.console import EpochProgress, make_console
 from experiments.interruption import Interruption
 from experiments.plan import Part, make_plan
 from experiments.training import Interrupted, Session, evaluate_part, train_part
+from experiments.watchdog import Watchdog
 from experiments.workdir import Workdir
 from msd_jax import sweep
 from msd_jax.checkpoints import Checkpoints
@@ -55,12 +56,16 @@ def make_program() -> tuple[Part, Program]:
 def run(path: Path, calls_before: int | None = None) -> tuple[list[float], list[dict]]:
     """Test accuracies and metrics of a whole run, each call one step."""
     part, program = make_program()
-    workdir = Workdir(path, {}, {})
-    with Interruption() as interruption, Asking(calls_before) as progress:
-        session = Session(settings(*FLAGS), workdir, progress, interruption)
+    with (
+        Workdir(path, {}, {}) as workdir,
+        Interruption().postponed() as interruption,
+        Watchdog(60.0, "") as watchdog,
+        Asking(calls_before) as progress,
+    ):
+        session = Session(settings(*FLAGS), workdir, progress, interruption, watchdog)
         states = train_part(session, program, part, "0-0")
         accuracies = evaluate_part(session, program, program.valid, states, 6)
-    return accuracies, workdir.read_metrics()
+        return accuracies, workdir.read_metrics()
 
 
 def last_checkpoint(path: Path) -> tuple[list[int], dict[str, bytes]]:
