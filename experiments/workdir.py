@@ -33,6 +33,20 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: damaged, not JSON: {_AFRESH}") from None
 
 
+def read_lines(path: Path) -> list[Line]:
+    """All whole lines of a file of JSON lines; what a kill left of a last one is not there.
+
+    Raises:
+      InputError: if the file is damaged.
+    """
+    if not path.exists():
+        return []
+    try:
+        return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
+    except ValueError:
+        raise InputError(f"{path}: damaged, not JSON lines: {_AFRESH}") from None
+
+
 def _write_atomically(path: Path, text: str) -> None:
     new = path.with_name(path.name + ".new")
     with new.open("w") as file:
@@ -109,17 +123,8 @@ class Workdir:
             os.fsync(file.fileno())
 
     def read_metrics(self) -> list[Line]:
-        """All whole lines; what a kill left of a last one is not there.
-
-        Raises:
-          InputError: if the file is damaged.
-        """
-        if not self._metrics.exists():
-            return []
-        try:
-            return [json.loads(line) for line in self._metrics.read_text().split("\n")[:-1]]
-        except ValueError:
-            raise InputError(f"{self._metrics}: damaged, not JSON lines: {_AFRESH}") from None
+        """See `read_lines`."""
+        return read_lines(self._metrics)
 
     def keep_metrics(self, wanted: Callable[[Line], bool]) -> None:
         """Drops the lines that are not wanted: epochs that will be trained again."""

@@ -1,0 +1,49 @@
+"""What a run's trials say of the test songs: predictions.npz of its folder."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from msd_jax.errors import InputError
+from msd_jax.npz import read_npz
+
+RULES = ("softmax", "mean", "product", "weighted")
+
+
+class Predictions(NamedTuple):
+    """log_probs by rule, float32 [R, N, K], each trial's at its best validation epoch under that
+    rule; labels [N]. Trials are in the order of summary.json.
+    """
+
+    log_probs: dict[str, np.ndarray]
+    labels: np.ndarray
+
+
+def save_predictions(path: Path, predictions: Predictions) -> None:
+    """Writes a file that is either the old one or the whole new one, whenever we are killed."""
+    new = path.with_name(path.name + ".new")
+    with new.open("wb") as file:
+        np.savez(file, allow_pickle=False, labels=predictions.labels, **predictions.log_probs)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def load_predictions(path: Path, rules: tuple[str, ...]) -> Predictions:
+    """What `save_predictions` wrote.
+
+    Raises:
+      InputError: if the file is missing or damaged, or its arrays do not fit together.
+    """
+    arrays = read_npz(path, ("labels", *rules))
+    labels = arrays.pop("labels")
+    if any(x.ndim != 3 or x.shape[1] != len(labels) for x in arrays.values()):
+        raise InputError(f"{path}: predictions are not R x {len(labels)} x K: make the run anew")
+    return Predictions(arrays, labels)
+
+
+def rules_of(model: str) -> tuple[str, ...]:
+    """How a model's predictions are pooled."""
+    return RULES[1:] if model == "ensemble" else RULES[:1]
