@@ -22,14 +22,17 @@ from experiments.flags import Settings
 from experiments.guard import Ward
 from experiments.interruption import Interruption
 from experiments.plan import Part, describe, make_plan
+from experiments.predictions import Predictions, accuracies, concatenate, save_predictions
 from experiments.summary import summarise
-from experiments.training import Interrupted, Session, evaluate_part, train_part
+from experiments.training import Interrupted, Session, predict_part, train_part
 from experiments.workdir import Line, Workdir, differences, read_json, write_json
 from msd_jax import processes, sweep
 from msd_jax.dataset import Dataset, Songs, fingerprint, load_dataset
 from msd_jax.devices import make_layout, memory_budget, set_precision
 from msd_jax.errors import InputError
+from msd_jax.folds import divide
 from msd_jax.models import num_params
+from msd_jax.objective import prediction_rule
 from msd_jax.synthetic import synthetic_dataset
 from msd_jax.train import init_state
 
@@ -46,10 +49,12 @@ _FREE_FLAGS = (
 
 
 def open_dataset(settings: Settings) -> Dataset:
-    """The synthetic songs, or the files that the settings name."""
+    """The synthetic songs, or the files that the settings name, divided as they say."""
     if settings.dataset == "synthetic":
-        return synthetic_dataset()
-    return load_dataset(settings.dataset, Path(settings.data_dir))
+        dataset = synthetic_dataset()
+    else:
+        dataset = load_dataset(settings.dataset, Path(settings.data_dir))
+    return divide(dataset, settings.fold) if settings.fold else dataset
 
 
 def default_workdir(settings: Settings) -> Path:
@@ -127,16 +132,19 @@ def _trials_per_chunk(settings: Settings, part: Part, train: Songs, valid: Songs
 
 
 def _train(
-    settings: Settings, dataset: Dataset, plan: list[Part], workdir: Workdir, console: Console
-) -> list[float | None]:
-    """Trains every part, chunk by chunk; the test accuracies of all trials."""
+    settings: Settings,
+    dataset: Dataset,
+    plan: list[Part],
+    workdir: Workdir,
+    progress: EpochProgress,
+) -> Predictions | None:
+    """Trains every part, chunk by chunk; what the trials say of the test songs, if any."""
     belongs = _hashes(_identity(settings, dataset))
-    total = settings.num_epochs * sum(len(part.trials) for part in plan)
-    test_accuracies: list[float | None] = []
+    predictions = []
     layout = make_layout(1, settings.batch_size)
     train, valid = (sweep.share(songs, layout) for songs in (dataset.train, dataset.valid))
     test = sweep.share(dataset.test, layout) if dataset.test else None
-    with Interruption() as interruption, EpochProgress(console, total) as progress:
+    with Interruption() as interruption, progress:
         session = Session(settings, workdir, progress, interruption, belongs)
         for index, part in enumerate(plan):
             decide = functools.partial(_trials_per_chunk, settings, part, train, valid)
@@ -148,34 +156,41 @@ def _train(
             for start in range(0, len(part.trials), size):
                 chunk = Part(part.config, part.trials[start : start + size])
                 states = train_part(session, program, chunk, f"{index}-{start}")
-                size_of_chunk = len(chunk.trials)
-                test_accuracies += (
-                    evaluate_part(session, program, test, states, size_of_chunk)
-                    if test
-                    else [None] * size_of_chunk
-                )
-    return test_accuracies
+                if test is not None:
+                    size_of_chunk = len(chunk.trials)
+                    predictions.append(predict_part(session, program, test, states, size_of_chunk))
+    return concatenate(predictions) if predictions else None
 
 
 def _train_and_summarise(
-    settings: Settings, dataset: Dataset, plan: list[Part], workdir: Workdir, console: Console
+    settings: Settings,
+    dataset: Dataset,
+    plan: list[Part],
+    workdir: Workdir,
+    progress: EpochProgress,
 ) -> Line:
-    test_accuracies = _train(settings, dataset, plan, workdir, console)
+    predictions = _train(settings, dataset, plan, workdir, progress)
     about = {
         "dataset": dataset.name,
         "model": settings.model,
         "num_train": len(dataset.train.labels),
         "num_valid": len(dataset.valid.labels),
         "num_test": len(dataset.test.labels) if dataset.test else 0,
+        "genre_names": dataset.genre_names,
         "num_params": max(_num_params(part) for part in plan),
     }
     trials = [describe(settings, part.config, trial) for part in plan for trial in part.trials]
+    test_accuracies: list[float] | list[None] = [None] * len(trials)
+    if predictions is not None:
+        test_accuracies = accuracies(predictions, prediction_rule(plan[0].config))
+        if processes.leads():
+            save_predictions(workdir.predictions, predictions)
     return processes.decide(
         lambda: summarise(about, trials, workdir.read_metrics(), test_accuracies)
     )
 
 
-def _start(settings: Settings) -> None:
+def start_jax(settings: Settings) -> None:
     """Sets jax up before its first use: devices, other processes, precision."""
     jax.config.update("jax_num_cpu_devices", settings.host_devices or len(os.sched_getaffinity(0)))
     if settings.several_processes:
@@ -209,6 +224,41 @@ def _hashes(identity: Line) -> dict[str, str]:
     }
 
 
+def num_trial_epochs(settings: Settings, plan: list[Part]) -> int:
+    """Epochs of single trials that a whole run trains."""
+    return settings.num_epochs * sum(len(part.trials) for part in plan)
+
+
+def open_run(settings: Settings, dataset: Dataset, ward: Ward | None = None) -> Workdir:
+    """The folder of a run, made or taken up; `ward` is told of it.
+
+    Raises:
+      InputError: if it cannot be written, or belongs to another run, or processes differ.
+    """
+    path = Path(processes.decide(lambda: settings.workdir or str(default_workdir(settings))))
+    if ward is not None:
+        ward.tell(processes.hosts(), str(path))
+    identity = _identity(settings, dataset)
+    _check_alike(identity)
+    return Workdir(path, {**identity, **_circumstances(settings)}, identity)
+
+
+def run_to_end(
+    settings: Settings, dataset: Dataset, workdir: Workdir, progress: EpochProgress
+) -> Line:
+    """Trains what is left of a run that is not finished, and writes its summary.
+
+    Raises:
+      InputError: for what the user can mend.
+      Interrupted: after a signal; the run goes on when it is started again.
+    """
+    plan = make_plan(settings, dataset)
+    summary = _train_and_summarise(settings, dataset, plan, workdir, progress)
+    if processes.leads():
+        write_json(workdir.summary, summary)
+    return summary
+
+
 def execute(settings: Settings, ward: Ward | None = None) -> None:
     """Runs the settings to their end, or goes on with a run that stopped.
 
@@ -219,31 +269,26 @@ def execute(settings: Settings, ward: Ward | None = None) -> None:
     Raises:
       InputError: for what the user can mend.
     """
-    _start(settings)
+    start_jax(settings)
     console = make_console(quiet=not processes.leads())
     dataset = processes.together(lambda: open_dataset(settings))
     plan = make_plan(settings, dataset)
-    path = Path(processes.decide(lambda: settings.workdir or str(default_workdir(settings))))
-    if ward is not None:
-        ward.tell(processes.hosts(), str(path))
-    identity = _identity(settings, dataset)
-    _check_alike(identity)
-    workdir = Workdir(path, {**identity, **_circumstances(settings)}, identity)
+    workdir = open_run(settings, dataset, ward)
     _announce(console, settings, dataset, plan)
     if processes.decide(workdir.summary.exists):
-        console.print(f"{path} is finished: this is what it found")
+        console.print(f"{workdir.path} is finished: this is what it found")
         console.print(closing_table(processes.decide(lambda: read_json(workdir.summary))))
         return
-    console.print(f"{'going on in' if workdir.resumed else 'writing to'} {path}")
+    console.print(f"{'going on in' if workdir.resumed else 'writing to'} {workdir.path}")
     try:
-        summary = _train_and_summarise(settings, dataset, plan, workdir, console)
+        progress = EpochProgress(console, num_trial_epochs(settings, plan))
+        summary = run_to_end(settings, dataset, workdir, progress)
     except Interrupted:
         if not processes.leads():
             sys.exit(EXIT_INTERRUPTED)
         fail(
-            f"stopped by a signal; the same command with --workdir={path} goes on", EXIT_INTERRUPTED
+            f"stopped by a signal; the same command with --workdir={workdir.path} goes on",
+            EXIT_INTERRUPTED,
         )
-    if processes.leads():
-        write_json(workdir.summary, summary)
     console.print(closing_table(summary))
     console.print(f"{summary['songs_per_second']:.0f} songs a second; results in {workdir.summary}")

@@ -55,6 +55,12 @@ DATASET = flags.DEFINE_string(
     "where there is a test set. Report: msd10 and msd25.",
 )
 DATA_DIR = flags.DEFINE_string("data_dir", "data", "Folder of the data set's files.")
+FOLD = flags.DEFINE_string(
+    "fold",
+    None,
+    "k/K, such as 2/5: divide all labelled songs K times into train, valid and test, and take the "
+    "k-th division. By default the data set's own. Report: its own.",
+)
 MODEL = flags.DEFINE_enum(
     "model",
     "baseline",
@@ -174,7 +180,7 @@ PRECISION = flags.DEFINE_enum(
 )
 
 GROUPS = {
-    "Data": (DATASET, DATA_DIR),
+    "Data": (DATASET, DATA_DIR, FOLD),
     "Model": (MODEL, NUM_HIDDEN, HEAD, NUM_SNIPPETS, POOLING, SECONDARY, ALPHA),
     "Training": (NUM_EPOCHS, BATCH_SIZE, LEARNING_RATE, L2, BETA, PATIENCE),
     "Trials": (NUM_SEEDS, SEED),
@@ -198,6 +204,7 @@ class Settings:
 
     dataset: str
     data_dir: str
+    fold: str | None
     model: str
     num_hidden: tuple[int, ...]
     head: str

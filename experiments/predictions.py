@@ -1,12 +1,14 @@
 """What a run's trials say of the test songs: predictions.npz of its folder."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from msd_jax.errors import InputError
+from msd_jax.metrics import correct
 from msd_jax.npz import read_npz
 
 RULES = ("softmax", "mean", "product", "weighted")
@@ -19,6 +21,18 @@ class Predictions(NamedTuple):
 
     log_probs: dict[str, np.ndarray]
     labels: np.ndarray
+
+
+def concatenate(parts: Sequence[Predictions]) -> Predictions:
+    """The trials of several parts, one after the other."""
+    rules = parts[0].log_probs
+    log_probs = {rule: np.concatenate([p.log_probs[rule] for p in parts]) for rule in rules}
+    return Predictions(log_probs, parts[0].labels)
+
+
+def accuracies(predictions: Predictions, rule: str) -> list[float]:
+    """Test accuracy of each trial under a rule, [R]."""
+    return correct(predictions.log_probs[rule], predictions.labels).mean(axis=-1).tolist()
 
 
 def save_predictions(path: Path, predictions: Predictions) -> None:
