@@ -32,7 +32,6 @@ class Grid:
       size: one of `SIZES`.
       narrow, wide: LSTM units, the report's 100 and 200.
       mlp_hidden: units of each layer of the feed-forward network.
-      batch_size: songs of a training step.
       long_epochs: of feed-forward networks and single LSTMs; short_epochs: of the others.
       head: "linear" as the report's text, "relu" as its code.
       snippet_hidden: units of each member where its code had others, by number of snippets.
@@ -45,7 +44,6 @@ class Grid:
     narrow: int = 100
     wide: int = 200
     mlp_hidden: int = 200
-    batch_size: int = 50
     long_epochs: int = 40
     short_epochs: int = 30
     head: str = "linear"

@@ -183,9 +183,21 @@ def _arguments(config: Config, layout: Layout, train: Songs, valid: Songs) -> Pr
     )
 
 
+def _shapes(songs: Any) -> Any:
+    """Songs of shapes in the place of arrays."""
+    leaves: Any = (jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding) for x in songs)
+    return Songs(*leaves)
+
+
 def compile_programs(config: Config, layout: Layout, train: Songs, valid: Songs) -> Programs:
-    """`make_programs`, compiled for these songs before any trial is made."""
-    programs = make_programs(config, layout, len(train.labels), len(valid.labels))
+    """`make_programs`, compiled for songs of these shapes before any trial is made."""
+    return _compile_programs(config, layout, _shapes(train), _shapes(valid))
+
+
+@functools.lru_cache(maxsize=16)  # runs of a study share their programs
+def _compile_programs(config: Config, layout: Layout, train: Songs, valid: Songs) -> Programs:
+    num_train, num_valid = train.labels.shape[0], valid.labels.shape[0]
+    programs = make_programs(config, layout, num_train, num_valid)
     arguments = _arguments(config, layout, train, valid)
     return Programs(*(p.lower(*a).compile() for p, a in zip(programs, arguments, strict=True)))
 
