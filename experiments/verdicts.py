@@ -136,7 +136,9 @@ def _judge(name: str, claim: Claim, view: Measured) -> Judgement:
         corrected=None,
         smallest=smallest_effect(distances),
         verdict=OPEN,
-        songs=song_test(view, claim.pair(view.grid)) if claim.pair else None,
+        songs=song_test(view, claim.pair(view.grid))
+        if claim.pair and view.measure == "held_out"
+        else None,
         over_folds=_over_folds(claim, view),
         reported=reported_effects(claim),
         missing=None,

@@ -18,7 +18,7 @@ _AFRESH = "start afresh in another --workdir"
 
 def write_json(path: Path, value: Any) -> None:
     """Writes a file that is either the old one or the whole new one, whenever we are killed."""
-    _write_atomically(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -47,7 +47,8 @@ def read_lines(path: Path) -> list[Line]:
         raise InputError(f"{path}: damaged, not JSON lines: {_AFRESH}") from None
 
 
-def _write_atomically(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Writes a file that is either the old one or the whole new one, whenever we are killed."""
     new = path.with_name(path.name + ".new")
     with new.open("w") as file:
         file.write(text)
@@ -135,7 +136,7 @@ class Workdir:
         """Drops the lines that are not wanted: epochs that will be trained again."""
         if processes.leads() and self._metrics.exists():
             kept = [json.dumps(line) + "\n" for line in self.read_metrics() if wanted(line)]
-            _write_atomically(self._metrics, "".join(kept))
+            write_text(self._metrics, "".join(kept))
 
 
 def _make_folder(path: Path, config: Line, identity: Line) -> bool:
