@@ -1,5 +1,6 @@
 """A whole run: from settings to summary.json, with its words on screen."""
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -18,6 +19,7 @@ from experiments import process_flags
 from experiments.calls import Program
 from experiments.command_line import EXIT_INTERRUPTED, fail
 from experiments.console import EpochProgress, closing_table, make_console
+from experiments.events import EventFiles
 from experiments.flags import Settings
 from experiments.guard import Ward
 from experiments.interruption import Interruption
@@ -42,6 +44,7 @@ _FEW_TRIALS = 8
 # Flags in which a run may differ from the one that it resumes.
 _FREE_FLAGS = (
     "workdir",
+    "tensorboard",
     "data_dir",
     "host_devices",
     *(holder.name for holder in process_flags.GROUP),
@@ -253,7 +256,11 @@ def run_to_end(
       Interrupted: after a signal; the run goes on when it is started again.
     """
     plan = make_plan(settings, dataset)
-    summary = _train_and_summarise(settings, dataset, plan, workdir, progress)
+    with contextlib.ExitStack() as stack:
+        if settings.tensorboard and processes.leads():
+            events = stack.enter_context(EventFiles(workdir.path / "tensorboard"))
+            workdir.listeners.append(events.write)
+        summary = _train_and_summarise(settings, dataset, plan, workdir, progress)
     if processes.leads():
         write_json(workdir.summary, summary)
     return summary

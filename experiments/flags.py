@@ -179,12 +179,16 @@ PRECISION = flags.DEFINE_enum(
     "has highest alone. Report: not said.",
 )
 
+TENSORBOARD = flags.DEFINE_bool(
+    "tensorboard", False, "Write the metrics as event files too, live (extra tb)."
+)
+
 GROUPS = {
     "Data": (DATASET, DATA_DIR, FOLD),
     "Model": (MODEL, NUM_HIDDEN, HEAD, NUM_SNIPPETS, POOLING, SECONDARY, ALPHA),
     "Training": (NUM_EPOCHS, BATCH_SIZE, LEARNING_RATE, L2, BETA, PATIENCE),
     "Trials": (NUM_SEEDS, SEED),
-    "Machine and files": (WORKDIR, TRIALS_PER_CHUNK, HOST_DEVICES, PRECISION),
+    "Machine and files": (WORKDIR, TENSORBOARD, TRIALS_PER_CHUNK, HOST_DEVICES, PRECISION),
     "Several machines": process_flags.GROUP,
 }
 
@@ -221,6 +225,7 @@ class Settings:
     num_seeds: int
     seed: int
     workdir: str | None
+    tensorboard: bool
     trials_per_chunk: int
     host_devices: int
     precision: str

@@ -44,7 +44,13 @@ GROUPS = {
     "Study": (SIZE, FIDELITY, FOLDS, ONLY, LIST, DRY),
     "Data": (flags.DATASET, flags.DATA_DIR),
     "Training": (flags.BATCH_SIZE, flags.NUM_SEEDS, flags.SEED),
-    "Machine and files": (flags.WORKDIR, flags.TRIALS_PER_CHUNK, flags.HOST_DEVICES),
+    "Machine and files": (
+        flags.WORKDIR,
+        flags.TENSORBOARD,
+        flags.TRIALS_PER_CHUNK,
+        flags.HOST_DEVICES,
+        flags.PRECISION,
+    ),
 }
 _DEFAULT_SEEDS = {"smoke": 2, "report": 10, "full": 10}
 

@@ -63,6 +63,7 @@ class Workdir:
     Attributes:
       path: the folder.
       resumed: whether an earlier run of the same config has been here.
+      listeners: are given all lines that are added to the metrics.
     """
 
     def __init__(self, path: Path, config: Line, identity: Line) -> None:
@@ -77,6 +78,7 @@ class Workdir:
           InputError: if the folder cannot be written, or belongs to another config.
         """
         self.path = path
+        self.listeners: list[Callable[[list[Line]], None]] = []
         self.resumed = processes.decide(lambda: _make_folder(path, config, identity))
         processes.together(self._check_shared)
 
@@ -122,11 +124,14 @@ class Workdir:
         """Adds lines, on disk when this returns."""
         if not processes.leads():
             return
+        lines = list(lines)
         text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
         with self._metrics.open("a") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+        for listen in self.listeners:
+            listen(lines)
 
     def read_metrics(self) -> list[Line]:
         """See `read_lines`."""
