@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from msd_jax.dataset import Dataset, Songs
+from experiments.execution import open_dataset
+from msd_jax.dataset import Dataset, Songs, save_dataset
 from msd_jax.errors import InputError
 from msd_jax.folds import divide
+from tests.flags_test import settings
 
 GENRES = ("a", "b", "c")
 
@@ -69,3 +71,13 @@ def test_other_folds_are_refused_with_what_to_give(fold):
 def test_a_genre_of_too_few_songs_is_named():
     with pytest.raises(InputError, match="8 songs of b cannot be divided 9 times"):
         divide(DATASET, "1/9")
+
+
+def test_a_run_takes_the_division_that_it_is_told(tmp_path):
+    save_dataset(DATASET, tmp_path, "tiny")
+    flags = ("--dataset=tiny", f"--data_dir={tmp_path}")
+    divided = open_dataset(settings(*flags, "--fold=2/4"))
+    np.testing.assert_array_equal(divided.test.inputs, divide(DATASET, "2/4").test.inputs)
+    assert len(open_dataset(settings(*flags)).train.labels) == 18
+    with pytest.raises(InputError, match="give k/K"):
+        open_dataset(settings(*flags, "--fold=5/4"))
