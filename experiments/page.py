@@ -32,7 +32,7 @@ def number(x: object) -> str:
 
 
 def _signed(x: float | None) -> str:
-    return "-" if x is None else f"{x:+.2f}"
+    return "-" if x is None else f"{round(x, 2) + 0.0:+.2f}"  # no -0.00
 
 
 def judgement_words(j: Judgement) -> tuple[str, str]:

@@ -102,5 +102,6 @@ def smallest_effect(differences: np.ndarray, power: float = 0.8) -> float | None
     def missed(noncentrality: float) -> float:
         return float(special.nctdtr(n - 1, noncentrality, critical)) - (1 - power)
 
-    noncentrality = optimize.brentq(missed, 0.0, 20.0 * critical)
+    # Not far above it: there the distribution function has no value for many degrees of freedom.
+    noncentrality = optimize.brentq(missed, 0.0, 2.0 * critical + 5.0)
     return float(noncentrality * np.std(differences, ddof=1) / n**0.5)

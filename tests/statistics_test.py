@@ -120,4 +120,6 @@ def test_the_smallest_effect_is_shown_with_its_power():
     t = draws.mean(axis=1) / draws.std(axis=1, ddof=1) * 10**0.5
     assert np.mean(t > 2.2622) == pytest.approx(0.8, abs=0.02)
     assert smallest_effect(np.array([1.0])) is None
+    by_n = [smallest_effect(rng.permutation(np.linspace(-1, 1, n))) for n in range(2, 200)]
+    assert np.all(np.diff(by_n) < 0), "more seeds show smaller effects"
     assert smallest_effect(np.zeros(4)) == 0.0
