@@ -171,6 +171,32 @@ def _markdown(study: Line, chapters: list[Chapter], what: list[str]) -> str:
     return "\n".join([*lines, _HOW, "", *(f"    {command}" for command in study["commands"]), ""])
 
 
+class Report(NamedTuple):
+    """What is to be written: the page, the same in Markdown, and tables by name."""
+
+    html: str
+    markdown: str
+    tables: dict[str, Table]
+
+
+def make_report(
+    study: Line, all_results: list[Results], unfinished: list[str], out: Path
+) -> Report:
+    """The report of results, to lie in the folder `out`.
+
+    Args:
+      study: study.json.
+      all_results: one a data set.
+      unfinished: names of runs that are not in them.
+      out: links to metrics are relative to it.
+    """
+    chapters = _chapters(all_results, study["size"])
+    what = _what_was_run(study, all_results, unfinished)
+    found = _tables(chapters, all_results, study["size"])
+    html = _html(study, chapters, all_results, what, found, out)
+    return Report(html, _markdown(study, chapters, what), found)
+
+
 def write_report(workdir: str, out: str) -> str:
     """Writes the report of a study's finished runs.
 
@@ -190,17 +216,14 @@ def write_report(workdir: str, out: str) -> str:
     all_results = load_results([summary.parent for summary in summaries])
     begun = {config.parent for config in path.glob("runs/*/*/config.json")}
     unfinished = sorted(str(run.relative_to(path)) for run in begun - {s.parent for s in summaries})
-    chapters = _chapters(all_results, study["size"])
-    what = _what_was_run(study, all_results, unfinished)
-    found = _tables(chapters, all_results, study["size"])
+    report = make_report(study, all_results, unfinished, target)
     try:
         (target / "tables").mkdir(parents=True, exist_ok=True)
-        for name, table in found.items():
+        for name, table in report.tables.items():
             write_text(target / "tables" / f"{name}.csv", table.csv())
-        write_text(target / "report.md", _markdown(study, chapters, what))
-        html = _html(study, chapters, all_results, what, found, target)
-        write_text(target / "report.html", html)
+        write_text(target / "report.md", report.markdown)
+        write_text(target / "report.html", report.html)
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"{target}: cannot be written ({reason}): give another --out") from error
-    return f"{target / 'report.html'}, report.md and {len(found)} tables"
+    return f"{target / 'report.html'}, report.md and {len(report.tables)} tables"

@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.reporting import write_report
+from experiments.grids import make_grid
+from experiments.reporting import make_report, write_report
 from experiments.results import load_results
 from msd_jax.dataset import Dataset, Songs, save_dataset
 from msd_jax.errors import InputError
+from tests.made_up import GRID, make_results
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -61,9 +63,8 @@ def interrupt(folder: Path, finished: int) -> None:
     assert "stopped by a signal; the same command" in error
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """Of a smoke study of 60 random songs of 8 x 5, interrupted after two of its nine runs."""
+def make_study(folder: Path) -> Path:
+    """A smoke study of 60 random songs of 8 x 5, interrupted after two of its nine runs."""
     rng = np.random.default_rng(0)
 
     def songs(number: int) -> Songs:
@@ -71,7 +72,6 @@ def folder(tmp_path_factory) -> Path:
         inputs = rng.standard_normal((number, 8, 5)) + labels[:, None, None] * np.eye(5)[0]
         return Songs(inputs.astype(np.float16), labels)
 
-    folder = tmp_path_factory.mktemp("study")
     save_dataset(Dataset("tiny", songs(30), songs(13), songs(17), ("a", "b", "c")), folder, "tiny")
     interrupt(folder, finished=2)
     before = {path: path.read_bytes() for path in folder.glob("study/runs/*/*/summary.json")}
@@ -84,7 +84,9 @@ def folder(tmp_path_factory) -> Path:
     return folder / "study"
 
 
-def test_an_interrupted_study_trains_every_epoch_of_every_configuration_once(folder):
+def check_that_every_epoch_of_every_configuration_was_trained_once(
+    folder: Path,
+) -> None:
     lines = Counter()
     for metrics in folder.glob("runs/*/*/metrics.jsonl"):
         for line in map(json.loads, metrics.read_text().splitlines()):
@@ -95,7 +97,7 @@ def test_an_interrupted_study_trains_every_epoch_of_every_configuration_once(fol
     assert len(lines) == 2 * (13 * 12 + 7 * 11)
 
 
-def test_what_is_loaded_is_what_the_runs_found(folder):
+def check_that_what_is_loaded_is_what_the_runs_found(folder: Path) -> None:
     (results,) = load_results([path.parent for path in folder.glob("runs/*/*/summary.json")])
     assert (len(results.points), results.seeds, results.folds) == (20, [123, 124], [None])
     for training in results.trainings.values():
@@ -111,7 +113,7 @@ def test_what_is_loaded_is_what_the_runs_found(folder):
         assert training.held_out[rule].confusion.sum() == 17
 
 
-def test_a_study_that_is_done_says_so_and_another_is_refused(folder):
+def check_that_a_study_that_is_done_says_so_and_another_is_refused(folder: Path) -> None:
     parent = folder.parent
     before = {path: path.read_bytes() for path in folder.rglob("summary.json")}
     assert "done: python -m experiments.report" in run(parent, "--only=mlp").stdout
@@ -126,7 +128,7 @@ def test_a_flag_of_a_single_run_is_refused(tmp_path):
     assert "--model has no effect on a study" in error
 
 
-def test_the_page_stands_alone_and_names_every_claim(folder):
+def check_that_the_page_stands_alone_and_names_every_claim(folder: Path) -> None:
     html = (folder / "report.html").read_text()
     assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", html)
     assert "<script" not in html
@@ -142,7 +144,7 @@ def test_the_page_stands_alone_and_names_every_claim(folder):
     assert markdown.count("| C1: ") == 2
 
 
-def test_every_table_is_a_csv_file_of_numbers(folder):
+def check_that_every_table_is_a_csv_file_of_numbers(folder: Path) -> None:
     with (folder / "tables" / "tiny-trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 40
@@ -152,11 +154,9 @@ def test_every_table_is_a_csv_file_of_numbers(folder):
         assert len(list(csv.DictReader(file))) == 24 + 17
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here to look at the page with")
-@pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_fits_a_phone_and_a_desk(folder, tmp_path, width):
+def look_at(page: Path, tmp_path: Path, width: int) -> None:
     """A frame of that width in a page that measures it: nothing is wider, and no script error."""
-    shutil.copy(folder / "report.html", tmp_path / "report.html")
+    shutil.copy(page, tmp_path / "report.html")
     (tmp_path / "frame.html").write_text(
         f"<iframe id=f src=report.html width={width} height=2000 style='border:0'></iframe>"
         "<pre id=o></pre><script>f.onload=()=>{const d=f.contentDocument;"
@@ -177,6 +177,29 @@ def test_the_page_fits_a_phone_and_a_desk(folder, tmp_path, width):
     assert width - 20 < seen["w"] <= width  # less a scroll bar
     assert (seen["scroll"], seen["wide"]) == (seen["w"], [])
     assert "CONSOLE" not in done.stderr
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here to look at the page with")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_fits_a_phone_and_a_desk(tmp_path, width):
+    """Of made-up results, with a list of all trainings and the widest of the report's grids."""
+    results = [make_results(grid=grid) for grid in (GRID, make_grid("full", "text", "d"))]
+    trainings = {key: t for r in results for key, t in r.trainings.items()}
+    study = {"size": "full", "left_out": ["a reason"], "commands": ["a command " * 30]}
+    page = tmp_path / "page.html"
+    both = results[0]._replace(trainings=trainings)
+    page.write_text(make_report(study, [both], ["a run"], tmp_path).html)
+    look_at(page, tmp_path, width)
+
+
+def test_a_smoke_study_and_its_report(tmp_path):
+    """One test, since the study is trained for all that is looked at."""
+    folder = make_study(tmp_path)
+    check_that_every_epoch_of_every_configuration_was_trained_once(folder)
+    check_that_what_is_loaded_is_what_the_runs_found(folder)
+    check_that_the_page_stands_alone_and_names_every_claim(folder)
+    check_that_every_table_is_a_csv_file_of_numbers(folder)
+    check_that_a_study_that_is_done_says_so_and_another_is_refused(folder)
 
 
 def test_a_folder_without_a_study_is_told(tmp_path):
