@@ -23,7 +23,7 @@ from experiments.events import EventFiles
 from experiments.flags import Settings
 from experiments.guard import Ward
 from experiments.interruption import Interruption
-from experiments.plan import Part, describe, make_plan
+from experiments.plan import Part, describe, make_plan, num_trial_epochs
 from experiments.predictions import Predictions, accuracies, concatenate, save_predictions
 from experiments.summary import summarise
 from experiments.training import Interrupted, Session, predict_part, train_part
@@ -225,11 +225,6 @@ def _hashes(identity: Line) -> dict[str, str]:
         "config_sha256": hashlib.sha256(flags).hexdigest(),
         "dataset_sha256": identity["dataset_sha256"],
     }
-
-
-def num_trial_epochs(settings: Settings, plan: list[Part]) -> int:
-    """Epochs of single trials that a whole run trains."""
-    return settings.num_epochs * sum(len(part.trials) for part in plan)
 
 
 def open_run(settings: Settings, dataset: Dataset, ward: Ward | None = None) -> Workdir:

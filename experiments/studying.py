@@ -12,7 +12,6 @@ from experiments.command_line import EXIT_INTERRUPTED, fail
 from experiments.console import EpochProgress, make_console
 from experiments.estimate import measure_rates, run_seconds
 from experiments.execution import (
-    num_trial_epochs,
     open_dataset,
     open_run,
     run_to_end,
@@ -21,7 +20,7 @@ from experiments.execution import (
 from experiments.flags import Settings
 from experiments.grids import Point
 from experiments.interruption import Interruption
-from experiments.plan import make_plan
+from experiments.plan import make_plan, num_trial_epochs
 from experiments.study_folder import Study, StudyFolder
 from experiments.study_plan import Run, choose_presets, fold_names, grids_of, plan_runs
 from experiments.training import Interrupted
