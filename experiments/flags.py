@@ -58,6 +58,12 @@ DATASET = flags.DEFINE_string(
     "where there is a test set. Report: msd10 and msd25.",
 )
 DATA_DIR = flags.DEFINE_string("data_dir", "data", "Folder of the data set's files.")
+FOLD = flags.DEFINE_string(
+    "fold",
+    None,
+    "k/K, such as 2/5: divide all labelled songs K times into train, valid and test, and take the "
+    "k-th division. By default the data set's own. Report: its own.",
+)
 MODEL = flags.DEFINE_enum(
     "model",
     "baseline",
@@ -199,14 +205,19 @@ PRECISION = flags.DEFINE_enum(
     "has highest alone. Report: not said.",
 )
 
+TENSORBOARD = flags.DEFINE_bool(
+    "tensorboard", False, "Write the metrics as event files too, live (extra tb)."
+)
+
 GROUPS = {
-    "Data": (DATASET, DATA_DIR),
+    "Data": (DATASET, DATA_DIR, FOLD),
     "Model": (MODEL, NUM_HIDDEN, HEAD, NUM_SNIPPETS, POOLING, SECONDARY, ALPHA),
     "Training": (NUM_EPOCHS, BATCH_SIZE, LEARNING_RATE, L2, BETA, PATIENCE),
     "Trials": (NUM_SEEDS, SEED),
     "Machine and files": (
         WORKDIR,
         FORCE_NEW,
+        TENSORBOARD,
         TRIALS_PER_CHUNK,
         HOST_DEVICES,
         PRECISION,
@@ -232,6 +243,7 @@ class Settings:
 
     dataset: str
     data_dir: str
+    fold: str | None
     model: str
     num_hidden: tuple[int, ...]
     head: str
@@ -248,6 +260,7 @@ class Settings:
     num_seeds: int
     seed: int
     workdir: str | None
+    tensorboard: bool
     trials_per_chunk: int
     host_devices: int
     force_new: bool

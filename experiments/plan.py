@@ -72,6 +72,11 @@ def make_parts(
     ]
 
 
+def num_trial_epochs(settings: Settings, plan: list[Part]) -> int:
+    """Epochs of single trials that a whole run trains."""
+    return settings.num_epochs * sum(len(part.trials) for part in plan)
+
+
 def describe(settings: Settings, config: Config, trial: Trial) -> dict[str, Any]:
     """What names a trial in metrics and summary; None where the model has no such thing."""
     values = {

@@ -13,16 +13,16 @@ from experiments.console import EpochProgress
 from experiments.flags import Settings
 from experiments.interruption import Interruption
 from experiments.plan import Part, describe
+from experiments.predictions import Predictions
 from experiments.resuming import restore
 from experiments.watchdog import Watchdog
 from experiments.workdir import Line, Workdir
 from msd_jax import processes, sweep
-from msd_jax.batches import num_batches
 from msd_jax.checkpoints import Checkpoints
 from msd_jax.dataset import Songs
 from msd_jax.devices import to_host
 from msd_jax.diagnosis import diagnose
-from msd_jax.evaluation import means
+from msd_jax.held_out import predict_batches
 from msd_jax.hyperparams import Hyperparams
 from msd_jax.train import TrainState
 
@@ -202,22 +202,19 @@ def train_part(session: Session, program: Program, part: Part, name: str) -> Tra
     return states
 
 
-def evaluate_part(
+def predict_part(
     session: Session, program: Program, test: Songs, states: TrainState, size: int
-) -> list[float]:
-    """Accuracy of each trial's best parameters on the test songs.
+) -> Predictions:
+    """What the R trials of a part say of the test songs, at each rule's best epoch.
 
     Raises:
       Interrupted: after a signal; it is done anew when the run goes on.
     """
-    end, done = num_batches(program.config, len(test.labels)), 0
-    sums = sweep.no_sums(program.config, program.layout)
-    call = sweep.make_test(program.config, program.layout)
-    while done < end:
+    batches = []
+    for batch in predict_batches(program.config, program.layout, states, test, size):
         if _is_asked(session):
             raise Interrupted
-        some = functools.partial(call, states.best_params, test, sums)
-        sums, done = program.valid_pace.run(some, done, end)
         session.watchdog.beat()
-    metrics = means(program.config, to_host(sums, size), len(test.labels))
-    return [float(str(x)) for x in metrics["accuracy"]]
+        batches.append(batch)
+    log_probs = {rule: np.concatenate([b[rule] for b in batches], axis=1) for rule in batches[0]}
+    return Predictions(log_probs, np.asarray(test.labels))

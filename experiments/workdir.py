@@ -43,6 +43,23 @@ def read_json(path: Path, is_sound: Callable[[Any], bool] = lambda _: True) -> A
     return value
 
 
+def read_lines(path: Path) -> list[Line]:
+    """All whole lines of metrics; what a kill left of a last one is not there.
+
+    Raises:
+      InputError: if the file is damaged.
+    """
+    if not path.exists():
+        return []
+    try:
+        lines = [checks.parse(text) for text in path.read_bytes().split(b"\n")[:-1]]
+    except (ValueError, OSError):
+        raise InputError(f"{path}: damaged, not JSON lines: {_AFRESH}") from None
+    if not all(checks.is_metric_line(line) for line in lines):
+        raise InputError(f"{path}: damaged, no metrics of a run: {_AFRESH}")
+    return lines
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a file that is either the old one or the whole new one, whenever we are killed."""
     new = path.with_name(path.name + ".new")
@@ -60,6 +77,7 @@ class Workdir:
       path: the folder.
       resumed: whether an earlier run of the same config has been here.
       left_behind: the process that was here and ended without a word, None if there is none.
+      listeners: are given all lines that are added to the metrics.
     """
 
     def __init__(self, path: Path, config: Line, identity: Line) -> None:
@@ -77,6 +95,7 @@ class Workdir:
         self.path = path
         self._lock: Lock | None = None
         self.left_behind: str | None = None
+        self.listeners: list[Callable[[list[Line]], None]] = []
         self.resumed = processes.decide(lambda: self._take(config, identity))
         processes.together(self._check_shared)
 
@@ -128,6 +147,11 @@ class Workdir:
         return self.path / "summary.json"
 
     @property
+    def predictions(self) -> Path:
+        """What all trials say of the test songs, where there are any."""
+        return self.path / "predictions.npz"
+
+    @property
     def _metrics(self) -> Path:
         return self.path / "metrics.jsonl"
 
@@ -154,28 +178,18 @@ class Workdir:
         """Adds lines, on disk when this returns."""
         if not processes.leads():
             return
+        lines = list(lines)
         text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
         with self._metrics.open("a") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+        for listen in self.listeners:
+            listen(lines)
 
     def read_metrics(self) -> list[Line]:
-        """All whole lines; what a kill left of a last one is not there.
-
-        Raises:
-          InputError: if the file is damaged.
-        """
-        if not self._metrics.exists():
-            return []
-        try:
-            texts = self._metrics.read_bytes().split(b"\n")[:-1]
-            lines = [checks.parse(text) for text in texts]
-        except (ValueError, OSError):
-            raise InputError(f"{self._metrics}: damaged, not JSON lines: {_AFRESH}") from None
-        if not all(checks.is_metric_line(line) for line in lines):
-            raise InputError(f"{self._metrics}: damaged, no metrics of a run: {_AFRESH}")
-        return lines
+        """See `read_lines`."""
+        return read_lines(self._metrics)
 
     def keep_metrics(self, wanted: Callable[[Line], bool]) -> None:
         """Drops the lines that are not wanted: epochs that will be trained again."""

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from msd_jax import losses, pooling
-from msd_jax.config import Config
+from msd_jax.config import POOLINGS, Config
 from msd_jax.hyperparams import Hyperparams
 from msd_jax.models import EnsembleParams, Model, Outputs, Params, weights
 
@@ -78,6 +78,12 @@ def predictions(params: Params, outputs: Outputs) -> dict[str, jax.Array]:
 def prediction_rule(config: Config) -> str:
     """Which of `predictions` counts as the model's own."""
     return config.pooling if config.model == "ensemble" else "softmax"
+
+
+def other_rules(config: Config) -> tuple[str, ...]:
+    """The rules of an ensemble that are logged and do not choose its epoch."""
+    others = tuple(rule for rule in POOLINGS if rule != config.pooling)
+    return others if config.model == "ensemble" else ()
 
 
 def _pool_loss(params: EnsembleParams, outputs: Outputs, labels: jax.Array) -> jax.Array:

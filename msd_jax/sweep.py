@@ -13,7 +13,7 @@ from msd_jax.config import Config
 from msd_jax.dataset import Songs
 from msd_jax.devices import Layout, make_layout, map_trials, place, place_trials
 from msd_jax.errors import InputError
-from msd_jax.evaluation import Metrics, add_batches, no_batches
+from msd_jax.evaluation import Metrics
 from msd_jax.hyperparams import Hyperparams
 from msd_jax.train import TrainState, end_epoch, init_state, train_steps, validate_batches
 
@@ -183,9 +183,21 @@ def _arguments(config: Config, layout: Layout, train: Songs, valid: Songs) -> Pr
     )
 
 
+def _shapes(songs: Any) -> Any:
+    """Songs of shapes in the place of arrays."""
+    leaves: Any = (jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding) for x in songs)
+    return Songs(*leaves)
+
+
 def compile_programs(config: Config, layout: Layout, train: Songs, valid: Songs) -> Programs:
-    """`make_programs`, compiled for these songs before any trial is made."""
-    programs = make_programs(config, layout, len(train.labels), len(valid.labels))
+    """`make_programs`, compiled for songs of these shapes before any trial is made."""
+    return _compile_programs(config, layout, _shapes(train), _shapes(valid))
+
+
+@functools.lru_cache(maxsize=16)  # runs of a study share their programs
+def _compile_programs(config: Config, layout: Layout, train: Songs, valid: Songs) -> Programs:
+    num_train, num_valid = train.labels.shape[0], valid.labels.shape[0]
+    programs = make_programs(config, layout, num_train, num_valid)
     arguments = _arguments(config, layout, train, valid)
     return Programs(*(p.lower(*a).compile() for p, a in zip(programs, arguments, strict=True)))
 
@@ -223,32 +235,3 @@ def trials_that_fit(config: Config, train: Songs, valid: Songs, budget: int) -> 
     per_trial = (more - few) // 2 + copies
     fixed = few - (more - few)
     return max(1, (budget - fixed) // per_trial) * num_devices
-
-
-@functools.cache  # one program for all chunks, not one each
-def make_test(config: Config, layout: Layout) -> Any:
-    """The program that evaluates trials on songs, in as many calls as one likes.
-
-    Returns:
-      A jitted function of parameters [R, ...], songs, sums [R] (at first `no_sums`), first and
-      last, which gives the sums with those of the batches between, see `add_batches`.
-    """
-
-    @functools.partial(jax.jit, out_shardings=layout.trials)
-    def test(
-        params: Any, songs: Songs, sums: Metrics, first: jax.Array, last: jax.Array
-    ) -> Metrics:
-        def one(trial: tuple[Any, Metrics], shared: Any) -> Metrics:
-            params, sums = trial
-            songs, first, last = shared
-            return add_batches(config, params, songs, sums, first, last, layout.batch)
-
-        return map_trials(one, layout)((params, sums), (songs, first, last))
-
-    return test
-
-
-def no_sums(config: Config, layout: Layout) -> Metrics:
-    """What `make_test`'s program begins with."""
-    zeros = jax.tree.map(lambda x: np.zeros((1,), x.dtype), no_batches(config))
-    return place_trials(zeros, layout)

@@ -20,7 +20,15 @@ from msd_jax.dataset import Songs
 from msd_jax.evaluation import Metrics, add_batches, means, no_batches
 from msd_jax.hyperparams import Hyperparams
 from msd_jax.models import make_model
-from msd_jax.objective import objective, prediction_rule
+from msd_jax.objective import objective, other_rules, prediction_rule
+
+
+class Best(struct.PyTreeNode):
+    """The parameters after the earliest epoch with the best validation accuracy, from 1."""
+
+    params: Any
+    accuracy: jax.Array
+    epoch: jax.Array
 
 
 class TrainState(struct.PyTreeNode):
@@ -29,9 +37,10 @@ class TrainState(struct.PyTreeNode):
 
     epoch counts the epochs done, step the training steps done in the epoch under way, train_sums
     and valid_sums are its metrics so far, summed over steps and over songs; best_params are those
-    after best_epoch (1 is the first), the earliest with the best validation accuracy; stopped
-    trials stay as they are; diverged is the epoch that gave a number that is not finite, 0 if none
-    did.
+    after best_epoch (1 is the first), the earliest with the best validation accuracy; other_bests
+    holds the same for the rules of an ensemble that are not its own, so that one training serves
+    every rule; stopped trials stay as they are; diverged is the epoch that gave a number that is
+    not finite, 0 if none did.
     """
 
     epoch: jax.Array
@@ -43,6 +52,7 @@ class TrainState(struct.PyTreeNode):
     best_params: Any
     best_accuracy: jax.Array
     best_epoch: jax.Array
+    other_bests: dict[str, Best]
     stopped: jax.Array
     diverged: jax.Array
 
@@ -64,6 +74,14 @@ def _no_steps(config: Config) -> Metrics:
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), _train_shapes(config))
 
 
+def _no_best(params: Any) -> Best:
+    return Best(jax.tree.map(jnp.copy, params), jnp.float32(-1.0), jnp.int32(0))
+
+
+def _better(best: Best, params: Any, accuracy: jax.Array, epoch: jax.Array) -> Best:
+    return _select(accuracy > best.accuracy, Best(params, accuracy, epoch), best)
+
+
 def init_state(config: Config, key: jax.Array) -> TrainState:
     """A trial before its first epoch. The same key gives the same start to every model."""
     params = make_model(config).init(jax.random.fold_in(key, 0))
@@ -77,6 +95,7 @@ def init_state(config: Config, key: jax.Array) -> TrainState:
         best_params=jax.tree.map(jnp.copy, params),
         best_accuracy=jnp.float32(-1.0),
         best_epoch=jnp.int32(0),
+        other_bests={rule: _no_best(params) for rule in other_rules(config)},
         stopped=jnp.bool_(False),
         diverged=jnp.int32(0),
     )
@@ -209,6 +228,10 @@ def end_epoch(
         best_params=_select(better, state.params, state.best_params),
         best_accuracy=jnp.where(better, accuracy, state.best_accuracy),
         best_epoch=best_epoch,
+        other_bests={
+            rule: _better(best, state.params, valid_metrics[f"accuracy_{rule}"], epoch)
+            for rule, best in state.other_bests.items()
+        },
         stopped=jnp.bool_(out_of_patience),
     )
     diverged = state.replace(stopped=jnp.bool_(True), diverged=epoch)

@@ -10,7 +10,8 @@ import pytest
 
 from msd_jax import sweep
 from msd_jax.devices import make_layout, to_host
-from msd_jax.evaluation import means
+from msd_jax.held_out import make_predict, predict_batches
+from msd_jax.metrics import correct, negative_log_likelihood
 from msd_jax.models import make_model, num_params
 from msd_jax.sweep import Trial
 from tests.small import CONFIG, ENSEMBLE, make_songs
@@ -51,12 +52,10 @@ def train(config, trials, num_devices, num_epochs=3, cuts=(0, NUM_STEPS)):
     return to_host((states, metrics), len(trials))
 
 
-def run_test(layout, states, songs, num_trials):
-    """Host metrics [R] of the best parameters, batch by batch."""
-    test, sums = sweep.make_test(CONFIG, layout), sweep.no_sums(CONFIG, layout)
-    for batch in range(NUM_BATCHES):
-        sums = test(states.best_params, songs, sums, np.int32(batch), np.int32(batch + 1))
-    return means(CONFIG, to_host(sums, num_trials), len(songs.labels))
+def predict(config, layout, states, songs, num_trials):
+    """Log-probabilities [R, N, K] by rule."""
+    batches = list(predict_batches(config, layout, states, songs, num_trials))
+    return {rule: np.concatenate([b[rule] for b in batches], axis=1) for rule in batches[0]}
 
 
 def pick(tree, index):
@@ -126,8 +125,9 @@ def test_one_trial_alone_divides_its_batches_and_agrees_to_rounding():
     states, metrics = run_epoch(programs, states, keys, hparams, *songs)
     whole = train(CONFIG, TRIALS[:1], 1, num_epochs=1)
     chex.assert_trees_all_close(to_host((states, metrics), 1), whole, atol=1e-5)
-    tested = run_test(layout, states, songs[1], 1)
-    np.testing.assert_allclose(tested["loss"], metrics["valid_loss"], rtol=1e-5)
+    (log_probs,) = predict(CONFIG, layout, states, songs[1], 1)["softmax"]
+    loss = negative_log_likelihood(log_probs, VALID.labels)
+    np.testing.assert_allclose(loss, metrics["valid_loss"][0], rtol=1e-5)
 
 
 def test_batches_that_the_devices_do_not_divide_stay_whole():
@@ -152,10 +152,8 @@ def test_chunks_of_one_layout_share_their_programs():
     for chunk in (TRIALS[:2], TRIALS[2:4], TRIALS[4:]):
         keys, _ = sweep.place_inputs(chunk, layout)
         states = sweep.init_trials(CONFIG, keys, len(chunk), layout)
-        test = sweep.make_test(CONFIG, make_layout(2, CONFIG.batch_size))
-        sums = sweep.no_sums(CONFIG, layout)
-        test(states.best_params, sweep.share(VALID, layout), sums, np.int32(0), np.int32(2))
-    assert test._cache_size() == 1
+        predict(CONFIG, layout, states, sweep.share(VALID, layout), len(chunk))
+    assert make_predict(CONFIG, make_layout(2, CONFIG.batch_size))._cache_size() == 1
     assert sweep._make_init(CONFIG, layout)._cache_size() == 1
 
 
@@ -179,14 +177,24 @@ def test_padding_is_stopped_and_goes_away():
     chex.assert_trees_all_equal(to_host(again, 5), to_host(states, 5))
 
 
-def test_the_test_program_evaluates_the_best_parameters():
-    """After one epoch they are the parameters that the epoch validated."""
-    layout = make_layout(len(TRIALS), CONFIG.batch_size)
+@pytest.mark.parametrize("config", [CONFIG, ENSEMBLE], ids=lambda config: config.model)
+def test_predictions_are_those_of_the_best_parameters(config):
+    """After one epoch they are, under every rule, the parameters that the epoch validated.
+
+    7 songs in batches of 4: each is there once.
+    """
+    layout = make_layout(len(TRIALS), config.batch_size)
     keys, hparams = sweep.place_inputs(TRIALS, layout)
     songs = [sweep.share(songs, layout) for songs in (TRAIN, VALID)]
-    states = sweep.init_trials(CONFIG, keys, len(TRIALS), layout)
-    programs = make_programs(CONFIG, layout, 10, 7)
+    states = sweep.init_trials(config, keys, len(TRIALS), layout)
+    programs = make_programs(config, layout, 10, 7)
     states, expected = run_epoch(programs, states, keys, hparams, *songs)
-    metrics = run_test(layout, states, songs[1], 5)
-    for name in ("loss", "accuracy"):
-        np.testing.assert_allclose(metrics[name], expected[f"valid_{name}"][:5], rtol=1e-6)
+    log_probs = predict(config, layout, states, songs[1], 5)
+    assert len(log_probs) == (3 if config is ENSEMBLE else 1)
+    for rule, x in log_probs.items():
+        assert x.shape == (5, 7, 3)
+        suffix = f"_{rule}" if config is ENSEMBLE else ""
+        accuracy = correct(x, VALID.labels).mean(axis=1)
+        np.testing.assert_allclose(accuracy, expected[f"valid_accuracy{suffix}"][:5], rtol=1e-6)
+        loss = negative_log_likelihood(x, VALID.labels)
+        np.testing.assert_allclose(loss, expected[f"valid_loss{suffix}"][:5], rtol=1e-5)

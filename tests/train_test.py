@@ -12,7 +12,7 @@ import pytest
 
 from msd_jax import losses
 from msd_jax.batches import shuffle, take
-from msd_jax.config import Config
+from msd_jax.config import POOLINGS, Config
 from msd_jax.dataset import Songs
 from msd_jax.evaluation import evaluate
 from msd_jax.hyperparams import Hyperparams
@@ -152,6 +152,24 @@ def test_best_parameters_are_those_of_the_earliest_best_epoch():
     assert state.best_epoch == best + 1
     assert state.best_accuracy == np.float32(max(accuracies))
     chex.assert_trees_all_equal(state.best_params, params[best])
+
+
+def test_every_rule_of_an_ensemble_has_its_own_best_epoch():
+    """One training serves m0, m1 and m2: each is judged where it was best."""
+    hparams = Hyperparams(learning_rate=0.05, beta=0.0)
+    state, accuracies, params = init_state(ENSEMBLE, KEY), [], []
+    for _ in range(12):
+        state, metrics = epoch_of(ENSEMBLE, state, hparams)
+        accuracies.append({rule: float(metrics[f"valid_accuracy_{rule}"]) for rule in POOLINGS})
+        params.append(state.params)
+    assert state.other_bests.keys() == {"mean", "weighted"}
+    epochs = {rule: int(np.argmax([a[rule] for a in accuracies])) for rule in POOLINGS}
+    assert len(set(epochs.values())) > 1, "the rules would be best in the same epoch by accident"
+    assert state.best_epoch == epochs["product"] + 1
+    for rule, best in state.other_bests.items():
+        assert best.epoch == epochs[rule] + 1
+        assert best.accuracy == np.float32(accuracies[epochs[rule]][rule])
+        chex.assert_trees_all_equal(best.params, params[epochs[rule]])
 
 
 @pytest.mark.parametrize(("patience", "expected"), [(0, 5), (1, 2), (3, 4)])

@@ -13,7 +13,8 @@ from experiments.calls import Pace, Program
 from experiments.console import EpochProgress, make_console
 from experiments.interruption import Interruption
 from experiments.plan import Part, make_plan
-from experiments.training import Interrupted, Session, evaluate_part, train_part
+from experiments.predictions import accuracies
+from experiments.training import Interrupted, Session, predict_part, train_part
 from experiments.watchdog import Watchdog
 from experiments.workdir import Workdir
 from msd_jax import sweep
@@ -64,8 +65,8 @@ def run(path: Path, calls_before: int | None = None) -> tuple[list[float], list[
     ):
         session = Session(settings(*FLAGS), workdir, progress, interruption, watchdog)
         states = train_part(session, program, part, "0-0")
-        accuracies = evaluate_part(session, program, program.valid, states, 6)
-        return accuracies, workdir.read_metrics()
+        predictions = predict_part(session, program, program.valid, states, 6)
+        return accuracies(predictions, "softmax"), workdir.read_metrics()
 
 
 def last_checkpoint(path: Path) -> tuple[list[int], dict[str, bytes]]:
@@ -100,8 +101,8 @@ def test_a_signal_in_mid_epoch_saves_every_step_and_the_end_has_the_same_bits(
     with pytest.raises(Interrupted):
         run(tmp_path / "stopped", calls_before)
     assert last_checkpoint(tmp_path / "stopped")[0] == saved
-    accuracies, after = run(tmp_path / "stopped")
-    assert accuracies == expected
+    accuracy, after = run(tmp_path / "stopped")
+    assert accuracy == expected
     assert without_seconds(after) == without_seconds(lines)
     assert all(line["seconds"] > 0 for line in after)
     alone, stopped = (last_checkpoint(tmp_path / name)[1] for name in ("alone", "stopped"))

@@ -1,0 +1,141 @@
+"""The page's charts: matplotlib to SVG text, legible in grey and by colour-blind readers."""
+
+import io
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from scipy import special
+
+from msd_jax.metrics import Reliability
+
+# Okabe and Ito's colours; every line also has a style of its own.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
+_SETTINGS = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "legend.frameon": False,
+}
+_WIDTH = 5.2  # inches
+_LEAST_SHARE = 0.005  # of the songs: bins with fewer are not drawn
+
+
+def _settings(**more: Any) -> Any:
+    return {**_SETTINGS, **{name.replace("_", "."): value for name, value in more.items()}}
+
+
+class Line(NamedTuple):
+    """A curve over epochs: values [S, E] of the seeds; reported [E] from the report's logs."""
+
+    label: str
+    values: np.ndarray
+    reported: np.ndarray | None = None
+    reported_label: str = ""
+
+
+def _svg(figure: Figure, name: str, alt: str) -> str:
+    """The figure as an SVG element whose inner names no other figure of the page has."""
+    file = io.StringIO()
+    with matplotlib.rc_context(_settings(svg_hashsalt=name)):
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Title": alt})
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    for prefix in ('id="', "url(#", 'href="#'):
+        text = text.replace(prefix, f"{prefix}{name}-")
+    return text.replace("<svg ", f'<svg role="img" aria-label="{alt}" ', 1)
+
+
+def band(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over seeds and half of its 95% interval (Student's), [E] each; NaN for one seed."""
+    known = values[~np.isnan(values).any(axis=1)]
+    n = len(known)
+    if n < 2:
+        mean = known.mean(axis=0) if n else np.full(values.shape[1], np.nan)
+        return mean, np.full(values.shape[1], np.nan)
+    margin = special.stdtrit(n - 1, 0.975) * known.std(axis=0, ddof=1) / n**0.5
+    return known.mean(axis=0), margin
+
+
+def curves(name: str, lines: Sequence[Line], y_name: str, alt: str) -> str:
+    """Means over seeds with bands, and the original runs' curves beside them, as SVG."""
+    with matplotlib.rc_context(_settings()):
+        figure = Figure(figsize=(_WIDTH, 3.4), layout="constrained")
+        axes = figure.add_subplot()
+        for index, line in enumerate(lines):
+            colour, style = _COLOURS[index % 7], _STYLES[index % 7]
+            mean, margin = band(line.values)
+            epochs = np.arange(1, len(mean) + 1)
+            axes.plot(epochs, mean, color=colour, linestyle=style, label=line.label)
+            axes.fill_between(epochs, mean - margin, mean + margin, color=colour, alpha=0.2, lw=0)
+            if line.reported is not None:
+                axes.plot(
+                    np.arange(1, len(line.reported) + 1), line.reported, color=colour, lw=0.8,
+                    marker=".ox+v^s"[index % 7], markersize=3, alpha=0.7, linestyle="none",
+                    label=line.reported_label,
+                )  # fmt: skip
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(y_name)
+        figure.legend(loc="outside lower center", ncols=1 if len(lines) < 2 else 2, fontsize=8)
+        return _svg(figure, name, alt)
+
+
+def reliability_diagram(name: str, bins: Sequence[tuple[str, Reliability]], alt: str) -> str:
+    """Accuracy over confidence, against the diagonal of a calibrated predictor, as SVG."""
+    with matplotlib.rc_context(_settings()):
+        figure = Figure(figsize=(_WIDTH, 3.8), layout="constrained")
+        axes = figure.add_subplot()
+        axes.plot([0, 100], [0, 100], color="#777777", lw=0.8, label="calibrated")
+        for index, (label, one) in enumerate(bins):
+            known = one.share > _LEAST_SHARE
+            axes.plot(
+                100 * one.confidence[known], 100 * one.accuracy[known], color=_COLOURS[index % 7],
+                linestyle=_STYLES[index % 7], marker="os^vDxP"[index % 7], markersize=4,
+                label=label,
+            )  # fmt: skip
+        axes.set_xlabel("confidence (%)")
+        axes.set_ylabel("test accuracy (%)")
+        figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+        return _svg(figure, name, alt)
+
+
+def confusion_matrix(name: str, counts: np.ndarray, genres: Sequence[str], alt: str) -> str:
+    """Share of a genre's songs (row) that are taken for another (column), in %, as SVG."""
+    shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    size = max(_WIDTH, 0.42 * len(genres))
+    with matplotlib.rc_context(_settings(axes_grid=False)):
+        figure = Figure(figsize=(size, size * 0.95), layout="constrained")
+        axes = figure.add_subplot()
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+        for (i, j), share in np.ndenumerate(shares):
+            colour = "white" if share > 50 else "black"
+            axes.text(j, i, f"{share:.0f}", ha="center", va="center", color=colour, fontsize=7)
+        axes.set_xticks(range(len(genres)), genres, rotation=90)
+        axes.set_yticks(range(len(genres)), genres)
+        axes.set_xlabel("predicted genre (% of the true genre's songs)")
+        axes.set_ylabel("true genre")
+        return _svg(figure, name, alt)
+
+
+def spread(name: str, rows: Sequence[tuple[str, np.ndarray, np.ndarray]], alt: str) -> str:
+    """One row a configuration: each seed's peak (circle) and test accuracy (cross), as SVG."""
+    with matplotlib.rc_context(_settings(font_size=7)):
+        figure = Figure(figsize=(_WIDTH, 0.8 + 0.2 * len(rows)), layout="constrained")
+        axes = figure.add_subplot()
+        for y, (_, peaks, tests) in enumerate(rows):
+            axes.plot(peaks, np.full(len(peaks), y), "o", color=_COLOURS[0], markersize=3,
+                      fillstyle="none", label="peak validation" if y == 0 else None)  # fmt: skip
+            axes.plot(tests, np.full(len(tests), y + 0.25), "x", color=_COLOURS[1], markersize=3,
+                      label="test" if y == 0 and np.isfinite(tests).any() else None)  # fmt: skip
+        axes.set_yticks(range(len(rows)), [label for label, _, _ in rows])
+        axes.invert_yaxis()
+        axes.set_xlabel("accuracy (%), one mark a seed")
+        figure.legend(loc="outside lower center", ncols=2)
+        return _svg(figure, name, alt)

@@ -1,0 +1,118 @@
+"""Cells, curves and words of the page, from made-up results with known answers."""
+
+import numpy as np
+import pytest
+
+from experiments import figures, heat_maps, page, tables
+from experiments.claims import CLAIMS
+from experiments.grids import make_grid
+from experiments.sections import curve_pictures, drawn_maps, prediction_pictures, spread_picture
+from experiments.verdicts import judge
+from experiments.views import Measured
+from tests.made_up import GRID, make_results
+
+VIEW = Measured(make_results(lambda p, r: 3.0 * (p.num_snippets == 4), noise=0.01), GRID, "peak")
+
+
+def cell(drawn: heat_maps.DrawnMap, row: str, column: str) -> heat_maps.Cell:
+    (found,) = [c for c in drawn.cells if (c.row, c.column) == (row, column)]
+    return found
+
+
+def test_a_cell_holds_our_mean_and_the_reports_number():
+    """Four snippets are made 3 points better, test 1 point lower; the report's are in its table."""
+    maps = {(d.heat_map.figure, d.measure): d for d in drawn_maps(VIEW)}
+    ensembles = maps["6, 8", "peak"]
+    two, four = (cell(ensembles, "m1, product", m) for m in ("2", "4"))
+    assert four.interval.mean - two.interval.mean == pytest.approx(3.0, abs=0.03)
+    assert four.n == 10
+    assert four.reported == pytest.approx({"msd10": 65.55, "msd25": 30.41})
+    tested = cell(maps["6, 8", "held_out"], "m1, product", "4")
+    assert tested.interval.mean == pytest.approx(four.interval.mean - 1.0)
+    assert tested.reported == pytest.approx({"msd10": 65.0})
+    assert cell(maps["2b, 4", "peak"], "200", "0").reported == pytest.approx({"msd25": 26.0})
+    assert cell(maps["3a", "seconds"], "100", "100").interval.mean == pytest.approx(2.0)
+    shown = page.heat_map(ensembles)
+    assert f"<b>{four.interval.mean:.1f}</b>" in shown
+    assert "report MSD10: 65.5" in shown or "report MSD10: 65.6" in shown
+    assert "(pooling m" in heat_maps.sentence(ensembles)
+    assert "snippets 4)." in heat_maps.sentence(ensembles)
+
+
+def test_a_band_by_hand():
+    """0.4, 0.5, 0.6 and 0, 0, 0: t(2 degrees, 97.5%) = 4.3027, so 0.24841; one seed has none."""
+    mean, margin = figures.band(np.array([[0.4, 0.0], [0.5, 0.0], [0.6, 0.0]]))
+    np.testing.assert_allclose(mean, [0.5, 0.0])
+    np.testing.assert_allclose(margin, [0.24841, 0.0], atol=1e-4)
+    mean, margin = figures.band(np.array([[0.4, 0.2], [np.nan, 0.3]]))
+    np.testing.assert_allclose(mean, [0.4, 0.2])
+    assert np.isnan(margin).all()
+
+
+def test_every_picture_has_axes_with_units_and_a_sentence():
+    pictures = curve_pictures(VIEW, "a") + prediction_pictures(VIEW, "a")
+    pictures.append(spread_picture(VIEW, "a"))
+    assert {p.title.split(":")[0] for p in pictures} >= {
+        "Figure 3b", "Figure 7", "Figures 7 and 12", "Figure 8", "Figure 11a", "Calibration",
+        "Confusion", "Seed-to-seed spread",
+    }  # fmt: skip
+    for one in pictures:
+        assert one.svg.startswith("<svg role=")
+        assert one.sentence.endswith(".")
+        words = one.svg.lower()
+        assert any(unit in words for unit in ("(%)", "(nats)", "training error", "(% of")), (
+            one.title
+        )
+
+
+def test_the_original_runs_lie_beside_ours():
+    """The log of AS 100 on MSD10: 40 epochs; none of an ensemble whose pooling is not known."""
+    (picture,) = [p for p in curve_pictures(VIEW, "a") if p.title.startswith("Figure 3b")]
+    assert "2017 run, MSD10" in picture.svg
+    (bounded,) = [p for p in curve_pictures(VIEW, "a") if "code had it" in p.title]
+    assert bounded.svg.count("2017 run") == 1  # the baseline's alone
+
+
+def test_confusion_and_calibration_of_made_up_predictions():
+    """Wrong songs are taken for the next genre, at 70% confidence whether right or wrong."""
+    pictures = prediction_pictures(VIEW, "a")
+    (confusion,) = [p for p in pictures if p.title == "Confusion: baseline"]
+    assert "most often taken for another is" in confusion.sentence
+    calibration = pictures[0].sentence
+    # Of 200 songs about half are right: 70 - 49 = about 21 points off.
+    off = float(calibration.split("baseline ")[1].split(" points")[0])
+    assert off == pytest.approx(70 - VIEW.held_out(GRID.baseline).mean(), abs=0.3)
+
+
+def test_verdicts_in_words_and_as_a_table():
+    judged = judge(CLAIMS, VIEW.results, GRID)
+    html = page.verdict_table(judged)
+    for name in CLAIMS:
+        assert f"<b>{name}</b>" in html
+    assert 'class="word supported">supported' in html
+    (c9,) = [j for j in judged if (j.name, j.measure) == ("C9", "held_out")]
+    word, detail = page.judgement_words(c9)
+    assert word == "supported"
+    assert detail.startswith("+3.0")
+    assert "n = 10 seeds" in detail
+    assert "McNemar" in detail
+    rows = tables.verdicts_table(judged).rows
+    assert len(rows) == len(judged)
+    assert tables.verdicts_table(judged).csv().count("\n") == len(judged) + 1
+
+
+def test_the_codes_networks_are_compared_with_the_texts():
+    """Both heads trained, the ReLU layer made 2 points better, in pairs."""
+    code = make_grid("report", "code", "msd10")
+    better = make_results(lambda p, r: 2.0, grid=code, noise=0.01).trainings
+    both = VIEW.results._replace(trainings={**make_results(noise=0.01).trainings, **better})
+    rows = {(row["configuration"], row["measure"]): row
+            for row in tables.fidelity_table(both, "report").rows}  # fmt: skip
+    assert rows["baseline", "peak"]["code minus text"] == pytest.approx(2.0, abs=0.02)
+    assert rows["4 snippets, m1", "held_out"]["n"] == 10
+    assert ("feed-forward", "peak") not in rows
+
+
+def test_words_of_files_are_escaped():
+    table = tables.Table("t", [{"genre": "<b>R&B</b>"}])
+    assert "&lt;b&gt;R&amp;B&lt;/b&gt;" in page.plain_table(table)
