@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Column, Table
 
 from experiments.asking import Answers, Song
@@ -96,7 +95,7 @@ def table(answers: Answers, genre_names: tuple[str, ...]) -> Table:
         if answers.snippet_probs is not None:
             said = [_likeliest(probs, names, 1)[0] for probs in answers.snippet_probs[index]]
             row.append(", ".join(said))
-        grid.add_row(*[escape(printable(cell)) for cell in row])
+        grid.add_row(*[printable(cell) for cell in row])
     if len(answers.songs) > _MOST_ROWS:
         grid.caption = (
             f"{len(answers.songs) - _MOST_ROWS:,} more songs: --format=csv --out=FILE has them all"
@@ -173,7 +172,7 @@ def give(
     if form == "table":
         words = make_console()
     for line in describe(trained):
-        words.print(escape(printable(line)))
+        words.print(printable(line))
     if form == "table" and answers.songs:
         words.print(table(answers, trained.genre_names))
     if accuracy:
@@ -182,7 +181,7 @@ def give(
         text = as_csv(answers, trained) if form == "csv" else as_json(answers, refused, trained)
         _write(text, out)
     for song in refused:
-        error_console().print(escape(printable(f"refused: {song.source}: {song.reason}")))
+        error_console().print(printable(f"refused: {song.source}: {song.reason}"))
 
 
 def _write(text: str, out: str | None) -> None:

@@ -5,14 +5,16 @@ python -m experiments.run --dataset=msd-mine --data_dir=data
 """
 
 from experiments import build_settings, command_line
+from experiments.interruption import INTERRUPTION
 
 
 def main() -> None:
     """Reads the flags and builds."""
     settings = build_settings.read_build_settings()
-    from experiments.building import build  # numpy, rich: not before the flags are known good
+    with INTERRUPTION:  # first: what follows imports numpy and rich
+        from experiments.building import build  # not before the flags are known good
 
-    build(settings)
+        build(settings)
 
 
 if __name__ == "__main__":

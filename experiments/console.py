@@ -13,16 +13,19 @@ _SECONDS_BETWEEN_LINES = 2.0
 _SECONDS_BETWEEN_LINES_INSIDE_AN_EPOCH = 30.0
 
 
+# Names of songs and folders may hold brackets and colons: nothing printed is markup.
+_plain = functools.partial(Console, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+
 def make_console(quiet: bool = False) -> Console:
     """Standard output, or nowhere; wide enough for a table where it is no terminal."""
-    plain = functools.partial(Console, highlight=False, soft_wrap=True, markup=False, emoji=False)
-    console = plain(quiet=quiet)
-    return console if console.is_terminal else plain(quiet=quiet, width=120)
+    console = _plain(quiet=quiet)
+    return console if console.is_terminal else _plain(quiet=quiet, width=120)
 
 
 def error_console() -> Console:
     """Standard error: words beside an output that a program may read."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return _plain(stderr=True)
 
 
 class EpochProgress:

@@ -4,8 +4,6 @@ import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
-from rich.markup import escape
-
 from experiments.answers import describe, printable
 from experiments.chosen_model import load_chosen
 from experiments.console import make_console
@@ -35,7 +33,7 @@ def export(workdir: str, choice: Choice, out: Path, program: Path | None) -> Non
         raise InputError("--program needs flatbuffers: pip install 'msd_jax[export]'")
     trained, console = load_chosen(workdir, None, choice), make_console()
     for line in describe(trained):
-        console.print(escape(printable(line)))
+        console.print(printable(line))
     _write(out, lambda path: save_model(path, trained))
     normaliser = "its normaliser" if trained.normaliser is not None else "no normaliser"
     console.print(f"wrote {out}: {len(trained.trials)} seeds, {normaliser}", markup=False)

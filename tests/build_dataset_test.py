@@ -191,7 +191,7 @@ def test_a_finished_build_says_so_and_damage_or_other_arguments_are_refused(
     assert "is there already, of no build" in build(folder, out, code=2).stderr
 
 
-HOLD = ("--num_workers=2", "--time_limit=1.2")
+HOLD = ("--num_workers=2", "--time_limit=2.5")
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +234,8 @@ def test_a_stopped_build_goes_on_to_the_same_bytes(many, tmp_path, sent, code):
     _, error = process.communicate(timeout=60)
     assert process.returncode == code, error
     if code == 75:
-        assert error == "error: stopped by a signal; the same command goes on where it was\n"
+        last = error.splitlines()[-1]
+        assert last == "error: stopped by a signal; the same command goes on where it was"
     assert output(tmp_path) == {}
     shown = build(many, *arguments).stdout
     read_before = int(shown.split(" of them read before")[0].split()[-1])
