@@ -5,6 +5,7 @@ of file is one more entry of `UNTRUSTED`.
 """
 
 import collections
+import functools
 import json
 import random
 import sys
@@ -18,12 +19,15 @@ import numpy as np
 
 from experiments import checks
 from experiments.console import closing_table
+from experiments.reading import Limits, TrackReader
 from experiments.workdir import Workdir, read_json
 from msd_jax.errors import InputError
 from msd_jax.labels import read_labels
 from msd_jax.normaliser import load_normaliser
 from msd_jax.npz import read_npz
+from msd_jax.songs import Rejected
 from tests.real_data import REAL_DATA
+from tests.untrusted_files import TARGETS, Target
 
 ROW = {"seed": 1, "num_hidden": 5, "num_snippets": None, "learning_rate": 0.1, "l2": 0.0}
 POINT = {**ROW, "beta": 1.0, "alpha": None}
@@ -96,6 +100,38 @@ def _load_decisions(path: Path) -> Any:
     return size
 
 
+@functools.cache  # one process for all files, as a build has it
+def _track_reader() -> TrackReader:
+    return TrackReader(Limits(seconds=10))
+
+
+def _load_track(path: Path) -> Any:
+    """The first segments of a track file; a parser that crashes or hangs is a fault of ours."""
+    (track,) = _track_reader().read([path], 8)
+    if isinstance(track, Rejected):
+        assert "crashed" not in track.reason
+        assert "too long" not in track.reason
+        raise InputError(track.reason)
+    assert np.isfinite(track.features).all()
+    return track
+
+
+def _of_target(target: Target) -> "Untrusted":
+    """What `predict` reads from strangers."""
+
+    def sound() -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            return target.data(Path(folder))
+
+    def load(path: Path) -> Any:
+        try:
+            return target.load(path)
+        except target.refusal as refusal:
+            raise InputError(str(refusal)) from None
+
+    return Untrusted(sound, load, must_equal=False)
+
+
 def _dump(value: Any) -> Callable[[], bytes]:
     return lambda: json.dumps(value, indent=2).encode()
 
@@ -112,7 +148,11 @@ UNTRUSTED = {
         _dump({"trials_per_chunk-0": 4}), _load_decisions, must_equal=False
     ),
 }
+UNTRUSTED |= {f"{target.name} (made)": _of_target(target) for target in TARGETS}
 if REAL_DATA.is_dir():
+    UNTRUSTED["real track (HDF5)"] = Untrusted(
+        min(REAL_DATA.glob("msd_h5/**/*.h5")).read_bytes, _load_track, must_equal=False
+    )
     UNTRUSTED["real songs (npz)"] = Untrusted(
         (REAL_DATA / "msd-3-genre-valid.npz").read_bytes, _load_npz, must_equal=True
     )
