@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.calls import Place, Program, run_calls
-from experiments.flags import Settings
 from experiments.grids import Grid, Point, boxes
 from experiments.plan import make_plan
+from experiments.settings import Settings
 from experiments.study_plan import Run, flops_per_song
 from msd_jax import sweep
 from msd_jax.dataset import Dataset, Songs

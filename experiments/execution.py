@@ -14,12 +14,12 @@ from experiments.calls import Program
 from experiments.console import EpochProgress, closing_table, make_console
 from experiments.events import EventFiles
 from experiments.exits import EXIT_INTERRUPTED, fail
-from experiments.flags import Settings
 from experiments.guard import Ward
 from experiments.interruption import INTERRUPTION
 from experiments.plan import Part, describe, make_plan, num_trial_epochs
 from experiments.predictions import Predictions, accuracies, concatenate, save_predictions
 from experiments.run_folder import belongings, default_workdir, open_run
+from experiments.settings import Settings
 from experiments.summary import summarise
 from experiments.training import Interrupted, Session, predict_part, train_part
 from experiments.watchdog import Watchdog

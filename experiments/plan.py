@@ -5,7 +5,7 @@ import itertools
 import math
 from typing import Any, NamedTuple
 
-from experiments.flags import Settings
+from experiments.settings import Settings
 from msd_jax.config import Config
 from msd_jax.dataset import Dataset
 from msd_jax.errors import InputError

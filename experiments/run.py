@@ -6,18 +6,19 @@ python -m experiments.run --dataset=msd10 --data_dir=DIR --num_seeds=10 --beta=5
 
 from experiments import command_line, flags, guard
 from experiments.interruption import INTERRUPTION
+from experiments.settings import Settings, read_settings
 
 
 def main() -> None:
     """Reads the flags and runs them."""
-    settings = flags.read_settings()
+    settings = read_settings()
     if settings.several_processes:
         guard.guarded(lambda ward: _execute(settings, ward), settings.heartbeat_seconds)
     else:
         _execute(settings, None)
 
 
-def _execute(settings: flags.Settings, ward: guard.Ward | None) -> None:
+def _execute(settings: Settings, ward: guard.Ward | None) -> None:
     with INTERRUPTION:  # first: importing jax takes seconds
         from experiments.execution import execute  # not before the flags are known good
 

@@ -14,7 +14,7 @@ import jax
 from rich.console import Console
 
 from experiments import process_flags
-from experiments.flags import Settings
+from experiments.settings import Settings
 from experiments.storage import storing
 from experiments.trained_run import describe_songs, find_normaliser, keep_normaliser
 from experiments.workdir import Line, Workdir, choose_folder, differences

@@ -13,6 +13,7 @@ from absl import flags as absl_flags
 from experiments import command_line, flags
 from experiments.grids import FIDELITIES, SIZES
 from experiments.interruption import INTERRUPTION
+from experiments.settings import read_settings
 from msd_jax.errors import InputError
 
 SIZE = absl_flags.DEFINE_enum(
@@ -77,7 +78,7 @@ def main() -> None:
         return
     if not flags.NUM_SEEDS.present:
         absl_flags.FLAGS["num_seeds"].value = _DEFAULT_SEEDS[SIZE.value]
-    settings = flags.read_settings()
+    settings = read_settings()
     with INTERRUPTION:  # first: importing jax takes seconds
         from experiments.study_folder import Study
         from experiments.studying import conduct

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.flags import Settings
 from experiments.grids import Box
+from experiments.settings import Settings
 from experiments.study_plan import Run
 from experiments.workdir import Line, read_json, write_json
 from msd_jax.errors import InputError

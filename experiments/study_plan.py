@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.flags import Settings
 from experiments.grids import Box, Grid, Point, boxes, make_grid
 from experiments.presets import PRESETS
+from experiments.settings import Settings
 from msd_jax.dataset import Dataset
 from msd_jax.errors import InputError
 

@@ -12,11 +12,11 @@ from experiments.console import EpochProgress, make_console
 from experiments.estimate import measure_rates, run_seconds
 from experiments.execution import open_dataset, run_to_end, start_jax
 from experiments.exits import EXIT_INTERRUPTED, fail
-from experiments.flags import Settings
 from experiments.grids import Point
 from experiments.interruption import INTERRUPTION
 from experiments.plan import make_plan, num_trial_epochs
 from experiments.run_folder import open_run
+from experiments.settings import Settings
 from experiments.study_folder import Study, StudyFolder
 from experiments.study_plan import Run, choose_presets, fold_names, grids_of, plan_runs
 from experiments.training import Interrupted

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.flags import Settings
 from experiments.model_choice import POINT_FLAGS, Choice
 from experiments.plan import describe, make_parts
+from experiments.settings import Settings
 from experiments.workdir import Line, read_json
 from msd_jax.checkpoints import Checkpoints
 from msd_jax.config import Config

@@ -10,11 +10,11 @@ import numpy as np
 
 from experiments.calls import Place, Program, end_epoch, run_calls
 from experiments.console import EpochProgress
-from experiments.flags import Settings
 from experiments.interruption import Interruption
 from experiments.plan import Part, describe
 from experiments.predictions import Predictions
 from experiments.resuming import restore
+from experiments.settings import Settings
 from experiments.watchdog import Watchdog
 from experiments.workdir import Line, Workdir
 from msd_jax import processes, sweep

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.flags import Settings
 from experiments.plan import make_plan
+from experiments.settings import Settings
 from experiments.workdir import Workdir
 from msd_jax.config import Config
 from msd_jax.dataset import Dataset, Songs, load_dataset

@@ -9,19 +9,20 @@ from absl import flags as absl_flags
 
 from experiments import flags
 from experiments.plan import make_plan
+from experiments.settings import Settings, read_settings
 from msd_jax.dataset import Dataset
 from msd_jax.errors import InputError
 from tests.small import make_songs
 
 
-def settings(*arguments: str) -> flags.Settings:
+def settings(*arguments: str) -> Settings:
     """As `python -m experiments.run ARGUMENTS` reads them."""
     absl_flags.FLAGS.unparse_flags()
     for group in flags.GROUPS.values():
         for holder in group:
             absl_flags.FLAGS[holder.name].unparse()
     absl_flags.FLAGS(["run", *arguments])
-    return flags.read_settings()
+    return read_settings()
 
 
 @pytest.mark.parametrize(
