@@ -24,9 +24,18 @@ from experiments.interruption import EXIT_AT_ONCE, INTERRUPTION, SIGNALS
 from experiments.storage import StorageError
 from msd_jax.errors import InputError
 
-# How a collective operation that a peer has left says so, long before jax is sure that it died.
-_PEER_LEFT = ("Gloo", "NCCL", "coordination service")
+# How jax says that a peer has left: a collective operation at once, the service some time after.
+_PEER_LEFT = ("Gloo", "NCCL", "coordination service", "CoordinationService")
 _GRACE_SECONDS = 15  # For jax to abort us, after the heartbeats have stopped.
+
+
+def peer_left(error: BaseException | None) -> bool:
+    """Whether it, or what led to it, may come from the loss of another process."""
+    while error is not None:
+        if any(word in str(error) for word in _PEER_LEFT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class Ward:
@@ -58,7 +67,7 @@ class Ward:
         except BrokenPipeError:  # the reader of our output has gone
             os._exit(1)
         except Exception as error:
-            if any(word in str(error) for word in _PEER_LEFT):
+            if peer_left(error):
                 time.sleep(self._patience)
             traceback.print_exc()
             sys.stderr.flush()

@@ -1,5 +1,6 @@
 """Several processes as one run, with real ones on this machine, killed and stopped."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,11 +8,12 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from experiments.guard import explain, lost_processes
+from experiments.guard import explain, lost_processes, peer_left
 from msd_jax import processes
 from msd_jax.errors import InputError
 from tests.run_test import (
@@ -33,20 +35,32 @@ def free_port() -> int:
         return server.getsockname()[1]
 
 
-def start(count: int, workdir: Path, *arguments: str) -> list[subprocess.Popen]:
-    """The processes of one run, each with one device."""
-    shared = [f"--coordinator=localhost:{free_port()}", f"--num_processes={count}"]
-    shared += ["--host_devices=1", "--heartbeat_seconds=3"]
-    return [
-        subprocess.Popen(
-            [*command(workdir, *arguments), *shared, f"--process_id={number}"],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(count)
-    ]
+@pytest.fixture
+def open_process() -> Iterator[Callable[..., subprocess.Popen]]:
+    """Starts a process that does not outlive the test, also where the test fails."""
+    with contextlib.ExitStack() as stack:
+
+        def start_one(arguments: list[str]) -> subprocess.Popen:
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+            process = subprocess.Popen(arguments, cwd=ROOT, text=True, **pipes)
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return process
+
+        yield start_one
+
+
+@pytest.fixture
+def start(open_process) -> Callable[..., list[subprocess.Popen]]:
+    """Starts the processes of one run, each with one device."""
+
+    def start_all(count: int, workdir: Path, *arguments: str) -> list[subprocess.Popen]:
+        shared = [f"--coordinator=localhost:{free_port()}", f"--num_processes={count}"]
+        shared += ["--host_devices=1", "--heartbeat_seconds=3"]
+        shared = [*command(workdir, *arguments), *shared]
+        return [open_process([*shared, f"--process_id={number}"]) for number in range(count)]
+
+    return start_all
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str, str]:
@@ -61,6 +75,7 @@ LONG = ["--model=mlp", "--num_epochs=16", "--num_seeds=3", "--learning_rate=0.01
 def test_processes_that_are_stopped_and_killed_end_with_the_bits_of_one_left_alone(
     tmp_path,
     data_dir,  # noqa: F811
+    start,
 ):
     """Two processes, one asked to stop; two again, one killed; then one alone to the end."""
     arguments = tiny(data_dir, *LONG)
@@ -119,17 +134,10 @@ guarded(work, heartbeat_seconds=3)
 """
 
 
-def test_the_death_of_the_leader_ends_the_others_with_one_line():
+def test_the_death_of_the_leader_ends_the_others_with_one_line(open_process):
     port = str(free_port())
     leader, worker = (
-        subprocess.Popen(
-            [sys.executable, "-c", GUARDED, port, number, "wait"],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in "01"
+        open_process([sys.executable, "-c", GUARDED, port, number, "wait"]) for number in "01"
     )
     # Each gave its number, and both took the leader's decision.
     assert (
@@ -172,6 +180,21 @@ def test_last_words_name_the_dead():
     )
     assert explain(NOBODY, {})[1] == 2
     assert explain("Segmentation fault\n", {}) is None
+
+
+def test_the_loss_of_a_peer_is_seen_behind_the_error_it_led_to():
+    """As when leaving the checkpoints, after an all-gather had failed, failed on a barrier."""
+    for first, second in (("UNKNOWN: Gloo AllGather failed", "oh"), ("oh", "NCCL operation")):
+        with pytest.raises(ValueError, match=second) as caught:
+            try:
+                raise RuntimeError(first)
+            finally:
+                raise ValueError(second)
+        assert peer_left(caught.value)
+    # What orbax's barrier raised when CI killed a process; jaxlib 0.10.2.
+    barrier = "UNAVAILABLE: ... RPC: /xla.coordination.CoordinationService/Barrier"
+    assert peer_left(RuntimeError(barrier))
+    assert not peer_left(RuntimeError("shapes (3, 4) and (5,) do not match"))
 
 
 def test_a_port_that_is_taken_is_told_before_jax_starts():
