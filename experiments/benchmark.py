@@ -6,7 +6,7 @@ make bench
 
 from absl import flags
 
-from experiments import command_line
+from experiments.command import command_line
 from msd_jax.errors import InputError
 
 ROUNDS = flags.DEFINE_integer(
@@ -30,7 +30,7 @@ def main() -> None:
     """Reads the flags and measures."""
     if not TRIALS.value or not all(n.isdecimal() and int(n) > 0 for n in TRIALS.value):
         raise InputError("--trials: give whole numbers above 0, separated by commas")
-    from experiments.measuring import measure
+    from experiments.measuring.rows import measure
 
     measure([int(n) for n in TRIALS.value], ROUNDS.value, HOST_DEVICES.value, OUT.value)
 

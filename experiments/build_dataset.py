@@ -4,15 +4,16 @@ python -m experiments.build_dataset --h5_dir=DIR --labels=FILE --out_dir=data --
 python -m experiments.run --dataset=msd-mine --data_dir=data
 """
 
-from experiments import build_settings, command_line
-from experiments.interruption import INTERRUPTION
+from experiments.building import build_settings
+from experiments.command import command_line
+from experiments.command.interruption import INTERRUPTION
 
 
 def main() -> None:
     """Reads the flags and builds."""
     settings = build_settings.read_build_settings()
     with INTERRUPTION:  # first: what follows imports numpy and rich
-        from experiments.building import build  # not before the flags are known good
+        from experiments.building.steps import build  # not before the flags are known good
 
         build(settings)
 

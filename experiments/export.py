@@ -12,7 +12,8 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import command_line, model_choice
+from experiments.command import command_line
+from experiments.running import model_choice
 from msd_jax.errors import InputError
 
 FLAGS = flags.FlagValues()
@@ -39,7 +40,7 @@ def main() -> None:
     if WORKDIR.value is None or OUT.value is None:
         raise InputError("give --workdir=RUN_FOLDER and --out=FILE: what to export, and where to")
     # jax and all: not before the flags are known good
-    from experiments.exporting import export
+    from experiments.asking.exporting import export
 
     program = None if PROGRAM.value is None else Path(PROGRAM.value)
     export(WORKDIR.value, model_choice.read(FLAGS), Path(OUT.value), program)

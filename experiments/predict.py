@@ -16,7 +16,8 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import command_line, model_choice
+from experiments.command import command_line
+from experiments.running import model_choice
 from msd_jax.errors import InputError
 
 FLAGS = flags.FlagValues()
@@ -85,18 +86,18 @@ def main(files: list[str]) -> None:
     """Reads the flags and answers."""
     _check(files)
     # jax and all: not before the flags are known good
-    from experiments import answers, asking
-    from experiments.chosen_model import load_chosen
+    from experiments.asking import answers, questions
+    from experiments.asking.chosen_model import load_chosen
 
     trained = load_chosen(
         WORKDIR.value, MODEL.value, model_choice.read(FLAGS), normaliser=NORMALISER.value
     )
     if DATASET.value is None:
-        songs, refused = asking.hear_files(trained, files)
+        songs, refused = questions.hear_files(trained, files)
     else:
         data_dir = Path(DATA_DIR.value)
-        songs, refused = asking.hear_split(trained, DATASET.value, data_dir, SPLIT.value)
-    answered = asking.ask(trained, songs)
+        songs, refused = questions.hear_split(trained, DATASET.value, data_dir, SPLIT.value)
+    answered = questions.ask(trained, songs)
     if DATASET.value == trained.origin.dataset and SPLIT.value != "test":
         answers.warn(SPLIT.value)
     answers.give(answered, refused, trained, FORMAT.value, OUT.value)

@@ -5,7 +5,7 @@ python -m experiments.report --workdir=study10
 
 from absl import flags
 
-from experiments import command_line
+from experiments.command import command_line
 from msd_jax.errors import InputError
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the study.")
@@ -24,7 +24,7 @@ def main() -> None:
     if not WORKDIR.value:
         raise InputError("--workdir: give the folder of a study")
     try:
-        from experiments.reporting import write_report
+        from experiments.reporting.writing import write_report
     except ModuleNotFoundError as error:
         if error.name != "matplotlib":
             raise

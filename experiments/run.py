@@ -4,9 +4,10 @@ python -m experiments.run --model=multitask --alpha=2
 python -m experiments.run --dataset=msd10 --data_dir=DIR --num_seeds=10 --beta=50,100
 """
 
-from experiments import command_line, flags, guard
-from experiments.interruption import INTERRUPTION
-from experiments.settings import Settings, read_settings
+from experiments.command import command_line, guard
+from experiments.command.interruption import INTERRUPTION
+from experiments.running import flags
+from experiments.running.settings import Settings, read_settings
 
 
 def main() -> None:
@@ -20,7 +21,7 @@ def main() -> None:
 
 def _execute(settings: Settings, ward: guard.Ward | None) -> None:
     with INTERRUPTION:  # first: importing jax takes seconds
-        from experiments.execution import execute  # not before the flags are known good
+        from experiments.running.execution import execute  # not before the flags are known good
 
         execute(settings, ward)
 

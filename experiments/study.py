@@ -10,10 +10,11 @@ import sys
 
 from absl import flags as absl_flags
 
-from experiments import command_line, flags
-from experiments.grids import FIDELITIES, SIZES
-from experiments.interruption import INTERRUPTION
-from experiments.settings import read_settings
+from experiments.command import command_line
+from experiments.command.interruption import INTERRUPTION
+from experiments.running import flags
+from experiments.running.settings import read_settings
+from experiments.studying.grids import FIDELITIES, SIZES
 from msd_jax.errors import InputError
 
 SIZE = absl_flags.DEFINE_enum(
@@ -72,7 +73,7 @@ def main() -> None:
     """Reads the flags and trains."""
     _refuse_others()
     if LIST.value:
-        from experiments.study_list import list_presets
+        from experiments.studying.study_list import list_presets
 
         list_presets(SIZE.value)
         return
@@ -80,8 +81,8 @@ def main() -> None:
         absl_flags.FLAGS["num_seeds"].value = _DEFAULT_SEEDS[SIZE.value]
     settings = read_settings()
     with INTERRUPTION:  # first: importing jax takes seconds
-        from experiments.study_folder import Study
-        from experiments.studying import conduct
+        from experiments.studying.runs import conduct
+        from experiments.studying.study_folder import Study
 
         study = Study(
             datasets=tuple(flags.DATASET.value.split(",")),

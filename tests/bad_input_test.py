@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.plan import make_plan
-from experiments.settings import Settings
-from experiments.workdir import Workdir
+from experiments.running.plan import make_plan
+from experiments.running.settings import Settings
+from experiments.running.workdir import Workdir
 from msd_jax.config import Config
 from msd_jax.dataset import Dataset, Songs, load_dataset
 from msd_jax.errors import InputError

@@ -2,8 +2,8 @@
 
 import pytest
 
-from experiments.measuring import MODELS, make_rows, our_contender, take_turns
-from experiments.peers import Contender, Size, flax_peer, sgemm_gflops
+from experiments.measuring.peers import Contender, Size, flax_peer, sgemm_gflops
+from experiments.measuring.rows import MODELS, make_rows, our_contender, take_turns
 
 TINY = Size(num_hidden=4, batch_size=2, num_segments=4, num_features=3, num_genres=3)
 

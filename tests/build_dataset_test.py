@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.manifest import Manifest
+from experiments.building.manifest import Manifest
 from msd_jax.dataset import load_dataset
 from msd_jax.normaliser import FLOAT16_MAX, load_normaliser
 from msd_jax.songs import crop
@@ -320,7 +320,7 @@ def test_a_second_build_of_the_name_at_the_same_time_is_refused(folder, tmp_path
 
 def test_a_build_does_without_jax():
     """It would cost a build more memory than 20,000 files do."""
-    code = "import sys, experiments.building; sys.exit('jax' in sys.modules)"
+    code = "import sys, experiments.building.steps; sys.exit('jax' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 

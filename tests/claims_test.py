@@ -3,10 +3,17 @@
 import numpy as np
 import pytest
 
-from experiments import effects
-from experiments.claims import CLAIMS
-from experiments.verdicts import CONTRADICTED, OPEN, SUPPORTED, judge, reported_effects, verdict
-from experiments.views import Measured
+from experiments.judging import effects
+from experiments.judging.claims import CLAIMS
+from experiments.judging.verdicts import (
+    CONTRADICTED,
+    OPEN,
+    SUPPORTED,
+    judge,
+    reported_effects,
+    verdict,
+)
+from experiments.judging.views import Measured
 from msd_jax.metrics import Interval
 from tests.made_up import GRID, NUM_EPOCHS, make_results
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.lock import Lock
-from experiments.storage import StorageError, refusal, storing
-from experiments.workdir import OtherRunError, Workdir, choose_folder
+from experiments.command.lock import Lock
+from experiments.command.storage import StorageError, refusal, storing
+from experiments.running.workdir import OtherRunError, Workdir, choose_folder
 from msd_jax.errors import InputError
 from tests.run_test import data_dir as data_dir  # the fixture
 from tests.run_test import final_arrays, read_metrics, run, tiny, without_times
@@ -34,7 +34,7 @@ def start(code: str, *arguments: str) -> subprocess.Popen:
 
 
 AT_ONCE = """
-from experiments.interruption import Interruption
+from experiments.command.interruption import Interruption
 import hashlib
 with Interruption():
     print("ready", flush=True)
@@ -65,7 +65,7 @@ def test_the_first_sigint_asks_and_the_second_ends_at_once():
 
 def test_no_progress_ends_in_the_stacks_of_all_threads():
     process = start("""
-from experiments.watchdog import Watchdog
+from experiments.command.watchdog import Watchdog
 import time
 def wait_for_another_process():
     time.sleep(60)
@@ -86,7 +86,7 @@ with Watchdog(0.5, "go on") as watchdog:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from experiments.workdir import Workdir
+from experiments.running.workdir import Workdir
 with Workdir(Path(sys.argv[1]), {}, {}):
     print("ready", flush=True)
     time.sleep(60)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.events import EventFiles, trial_name
+from experiments.running.events import EventFiles, trial_name
 
 pytest.importorskip("tensorboardX", reason="tensorboardX (extra tb) is not installed")
 

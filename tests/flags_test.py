@@ -7,9 +7,9 @@ import time
 import pytest
 from absl import flags as absl_flags
 
-from experiments import flags
-from experiments.plan import make_plan
-from experiments.settings import Settings, read_settings
+from experiments.running import flags
+from experiments.running.plan import make_plan
+from experiments.running.settings import Settings, read_settings
 from msd_jax.dataset import Dataset
 from msd_jax.errors import InputError
 from tests.small import make_songs

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.execution import open_dataset
+from experiments.running.execution import open_dataset
 from msd_jax.dataset import Dataset, Songs, save_dataset
 from msd_jax.errors import InputError
 from msd_jax.folds import divide

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.reading import Limits, TrackReader
+from experiments.command.reading import Limits, TrackReader
 from msd_jax.errors import InputError
 from msd_jax.labels import genre_key, read_labels
 from msd_jax.songs import Rejected

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.grids import Grid, Point, make_grid
-from experiments.predictions import rules_of
-from experiments.presets import PRESETS
-from experiments.results import HeldOut, Results, Training, rule_name
+from experiments.judging.results import HeldOut, Results, Training, rule_name
+from experiments.running.predictions import rules_of
+from experiments.studying.grids import Grid, Point, make_grid
+from experiments.studying.presets import PRESETS
 from msd_jax import metrics
 
 GRID = make_grid("report", "text", "msd10")

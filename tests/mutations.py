@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import checks
-from experiments.console import closing_table
-from experiments.reading import Limits, TrackReader
-from experiments.workdir import Workdir, read_json
+from experiments.command import checks
+from experiments.command.console import closing_table
+from experiments.command.reading import Limits, TrackReader
+from experiments.running.workdir import Workdir, read_json
 from msd_jax.errors import InputError
 from msd_jax.labels import read_labels
 from msd_jax.normaliser import load_normaliser

@@ -12,12 +12,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments import answers, predict
-from experiments.asking import Answers, Song, ask, hear_files, hear_split
-from experiments.chosen_model import load_chosen
-from experiments.model_choice import Choice
-from experiments.song_files import Source
-from experiments.trained_run import find_normaliser, load_run
+from experiments import predict
+from experiments.asking import answers
+from experiments.asking.chosen_model import load_chosen
+from experiments.asking.questions import Answers, Song, ask, hear_files, hear_split
+from experiments.asking.song_files import Source
+from experiments.running.model_choice import Choice
+from experiments.running.trained_run import find_normaliser, load_run
 from msd_jax.dataset import Dataset, load_dataset
 from msd_jax.errors import InputError
 from msd_jax.trained import of_seed

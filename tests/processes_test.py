@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.guard import explain, lost_processes, peer_left
+from experiments.command.guard import explain, lost_processes, peer_left
 from msd_jax import processes
 from msd_jax.errors import InputError
 from tests.run_test import (
@@ -117,7 +117,7 @@ def test_processes_that_are_stopped_and_killed_end_with_the_bits_of_one_left_alo
 
 GUARDED = """
 import sys, time
-from experiments.guard import guarded
+from experiments.command.guard import guarded
 
 def work(ward):
     import jax

@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from experiments.reading import Limits, TrackReader, close_idle_readers, read_tracks
+from experiments.command.reading import Limits, TrackReader, close_idle_readers, read_tracks
 from msd_jax.songs import Rejected
 from msd_jax.tracks import read_track
 from tests.track_files import write_hanging_track, write_track

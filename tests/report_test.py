@@ -3,12 +3,17 @@
 import numpy as np
 import pytest
 
-from experiments import figures, heat_maps, page, tables
-from experiments.claims import CLAIMS
-from experiments.grids import make_grid
-from experiments.sections import curve_pictures, drawn_maps, prediction_pictures, spread_picture
-from experiments.verdicts import judge
-from experiments.views import Measured
+from experiments.judging.claims import CLAIMS
+from experiments.judging.verdicts import judge
+from experiments.judging.views import Measured
+from experiments.reporting import figures, heat_maps, page, tables
+from experiments.reporting.sections import (
+    curve_pictures,
+    drawn_maps,
+    prediction_pictures,
+    spread_picture,
+)
+from experiments.studying.grids import make_grid
 from tests.made_up import GRID, make_results
 
 VIEW = Measured(make_results(lambda p, r: 3.0 * (p.num_snippets == 4), noise=0.01), GRID, "peak")

@@ -26,7 +26,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from experiments.command_line import without_orphans
+from experiments.command.command_line import without_orphans
 from msd_jax.dataset import Dataset, Songs, save_dataset
 
 ROOT = Path(__file__).parents[1]

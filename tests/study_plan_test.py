@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from experiments.estimate import Rates, fit_rates, run_seconds
-from experiments.grids import Point, boxes, make_grid
-from experiments.plan import describe, make_plan
-from experiments.presets import PRESETS
-from experiments.study_plan import Run, choose_presets, flops_per_song, plan_runs
+from experiments.running.plan import describe, make_plan
+from experiments.studying.estimate import Rates, fit_rates, run_seconds
+from experiments.studying.grids import Point, boxes, make_grid
+from experiments.studying.presets import PRESETS
+from experiments.studying.study_plan import Run, choose_presets, flops_per_song, plan_runs
 from msd_jax.dataset import Dataset, Songs
 from msd_jax.errors import InputError
 from tests.flags_test import settings

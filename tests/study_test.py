@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.grids import make_grid
-from experiments.reporting import make_report, write_report
-from experiments.results import load_results
+from experiments.judging.results import load_results
+from experiments.reporting.writing import make_report, write_report
+from experiments.studying.grids import make_grid
 from msd_jax.dataset import Dataset, Songs, save_dataset
 from msd_jax.errors import InputError
 from tests.made_up import GRID, make_results

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.summary import grid_points, summarise, trial_result
+from experiments.running.summary import grid_points, summarise, trial_result
 from msd_jax.metrics import mean_interval
 
 TRIAL = {

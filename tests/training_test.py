@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import calls
-from experiments.calls import Pace, Program
-from experiments.console import EpochProgress, make_console
-from experiments.interruption import Interruption
-from experiments.plan import Part, make_plan
-from experiments.predictions import accuracies
-from experiments.training import Interrupted, Session, predict_part, train_part
-from experiments.watchdog import Watchdog
-from experiments.workdir import Workdir
+from experiments.command.console import EpochProgress, make_console
+from experiments.command.interruption import Interruption
+from experiments.command.watchdog import Watchdog
+from experiments.running import calls
+from experiments.running.calls import Pace, Program
+from experiments.running.plan import Part, make_plan
+from experiments.running.predictions import accuracies
+from experiments.running.training import Interrupted, Session, predict_part, train_part
+from experiments.running.workdir import Workdir
 from msd_jax import sweep
 from msd_jax.checkpoints import Checkpoints
 from msd_jax.dataset import Dataset

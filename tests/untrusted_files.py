@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments.asking import Song, hear_files
+from experiments.asking.questions import Song, hear_files
 from msd_jax.analysis import read_analysis
 from msd_jax.config import Config
 from msd_jax.errors import InputError

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments import checks
+from experiments.command import checks
 from msd_jax.errors import InputError
 from tests.mutations import LINE, SUMMARY, UNTRUSTED, equal, mutate
 from tests.npz_test import npy, write_zip

@@ -1,0 +1,1 @@
+"""From track files to a data set."""

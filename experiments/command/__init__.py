@@ -1,0 +1,1 @@
+"""How each of the commands behaves: its ends, signals, locks, storage, words and processes."""

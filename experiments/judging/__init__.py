@@ -1,0 +1,1 @@
+"""From a study's results to the report's claims, each with a verdict."""

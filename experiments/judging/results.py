@@ -1,0 +1,143 @@
+"""What finished runs found, training by training, for claims and report."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.running.predictions import load_predictions, rules_of
+from experiments.running.workdir import Line, read_json, read_lines
+from experiments.studying.grids import Point
+from msd_jax import metrics
+
+_NAMES = ("seed", "num_hidden", "num_snippets", "learning_rate", "l2", "beta", "alpha")
+
+
+class HeldOut(NamedTuple):
+    """Predictions for the test songs at the best validation epoch of one pooling rule.
+
+    accuracy, negative_log_likelihood (nats) and calibration_error are means over the N songs; right
+    bool [N]; confusion [K, K]; reliability as in `metrics`.
+    """
+
+    accuracy: float
+    negative_log_likelihood: float
+    calibration_error: float
+    right: np.ndarray
+    confusion: np.ndarray
+    reliability: metrics.Reliability
+
+
+class Training(NamedTuple):
+    """One training. curves [E] by metric's name, seconds among them, NaN where it diverged;
+    held_out by rule ("softmax", or the poolings), empty without a test set.
+    """
+
+    point: Point
+    seed: int
+    fold: str | None
+    curves: dict[str, np.ndarray]
+    held_out: dict[str, HeldOut]
+    workdir: Path
+
+    def best_epoch(self, rule: str) -> int:
+        """The earliest epoch with the best validation accuracy, from 1; 0 if none was finite."""
+        accuracies = self.accuracies(rule)
+        return 0 if np.isnan(accuracies).all() else int(np.nanargmax(accuracies)) + 1
+
+    def accuracies(self, rule: str) -> np.ndarray:
+        """Validation accuracy after each epoch, [E]."""
+        return self.curves[rule_name("valid_accuracy", rule)]
+
+
+class Results(NamedTuple):
+    """All trainings of one data set and fidelity, by point, fold and seed."""
+
+    dataset: str
+    genre_names: tuple[str, ...]
+    trainings: dict[tuple[Point, str | None, int], Training]
+    configs: list[Line]
+
+    @property
+    def seeds(self) -> list[int]:
+        """In order."""
+        return sorted({seed for _, _, seed in self.trainings})
+
+    @property
+    def folds(self) -> list[str | None]:
+        """In order; [None] where the data set's own division was used."""
+        return sorted({fold for _, fold, _ in self.trainings}, key=lambda fold: fold or "")
+
+    @property
+    def points(self) -> list[Point]:
+        """In the order in which they were trained."""
+        return list(dict.fromkeys(point for point, _, _ in self.trainings))
+
+
+def rule_name(metric: str, rule: str) -> str:
+    """The metric under a pooling rule, as a run logs it."""
+    return metric if rule == "softmax" else f"{metric}_{rule}"
+
+
+def _held_out(log_probs: np.ndarray, labels: np.ndarray) -> HeldOut:
+    right = metrics.correct(log_probs, labels)
+    return HeldOut(
+        accuracy=float(right.mean()),
+        negative_log_likelihood=float(metrics.negative_log_likelihood(log_probs, labels)),
+        calibration_error=metrics.calibration_error(log_probs, labels),
+        right=right,
+        confusion=metrics.confusion(log_probs, labels),
+        reliability=metrics.reliability(log_probs, labels),
+    )
+
+
+def _curves(lines: list[Line]) -> dict[str, np.ndarray]:
+    """Metrics by name, in the order of epochs; None becomes NaN."""
+    lines = sorted(lines, key=lambda line: line["epoch"])
+    names = [n for n in lines[0] if n.startswith(("train_", "valid_")) or n == "seconds"]
+    return {name: np.array([line[name] for line in lines], float) for name in names}
+
+
+def load_run(workdir: Path) -> tuple[Line, Line, list[Training]]:
+    """The config, the summary and the trainings of a finished run.
+
+    Raises:
+      InputError: if a file is missing or damaged.
+    """
+    config, summary = read_json(workdir / "config.json"), read_json(workdir / "summary.json")
+    lines = defaultdict(list)
+    for line in read_lines(workdir / "metrics.jsonl"):
+        lines[tuple(line[name] for name in _NAMES)].append(line)
+    flags = config["flags"]
+    log_probs: dict[str, np.ndarray] = {}
+    if summary["num_test"]:
+        path = workdir / "predictions.npz"
+        log_probs, labels = load_predictions(path, rules_of(flags["model"]))
+    trainings = []
+    for index, run in enumerate(summary["runs"]):
+        point = Point(
+            flags["model"], run["num_hidden"], run["num_snippets"], run["l2"], run["beta"],
+            flags["secondary"], run["alpha"], flags["head"],
+        )  # fmt: skip
+        held_out = {rule: _held_out(x[index], labels) for rule, x in log_probs.items()}
+        curves = _curves(lines[tuple(run[name] for name in _NAMES)])
+        trainings.append(Training(point, run["seed"], flags["fold"], curves, held_out, workdir))
+    return config, summary, trainings
+
+
+def load_results(workdirs: list[Path]) -> list[Results]:
+    """Finished runs, gathered by data set: one Results each.
+
+    Raises:
+      InputError: if a run is not finished or damaged.
+    """
+    by_dataset: dict[str, Results] = {}
+    for workdir in workdirs:
+        config, summary, trainings = load_run(workdir)
+        name = summary["dataset"]
+        results = by_dataset.setdefault(name, Results(name, tuple(summary["genre_names"]), {}, []))
+        results.configs.append(config)
+        for training in trainings:
+            results.trainings[training.point, training.fold, training.seed] = training
+    return list(by_dataset.values())

@@ -1,0 +1,1 @@
+"""How fast this project and its peers train."""

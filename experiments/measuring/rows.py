@@ -1,0 +1,187 @@
+"""The benchmark's contenders, their turns and its table."""
+
+import contextlib
+import functools
+import importlib.metadata
+import os
+import platform
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import jax
+from rich.table import Table
+
+from experiments.command.console import make_console
+from experiments.measuring.peers import (
+    Contender,
+    Size,
+    flax_peer,
+    has_torch,
+    random_songs,
+    sgemm_gflops,
+    torch_peer,
+)
+from experiments.running.workdir import write_json
+from msd_jax import lstm, sweep
+from msd_jax.batches import num_steps, shuffle
+from msd_jax.config import Config
+from msd_jax.dataset import Songs
+from msd_jax.devices import make_layout, map_trials
+from msd_jax.train import train_steps
+
+MODELS: dict[str, dict[str, Any]] = {
+    "baseline": {"model": "baseline"},
+    "ensemble of 4": {"model": "ensemble", "num_snippets": 4},
+    "multitask autoencoder": {"model": "multitask", "secondary": "autoencoder"},
+}
+# Enough steps that a call lasts about a second on two cores, whatever the number of trials.
+_STEPS = 64
+
+
+def our_contender(name: str, size: Size, trials: int) -> Contender:
+    """An epoch of training, without validation: shuffle, gather, gradients, Adam, metrics."""
+    fields = {"num_segments", "num_features", "num_genres", "num_hidden", "batch_size"}
+    shape = {field: getattr(size, field) for field in fields}
+    config = Config(**shape, **MODELS[name])
+    layout = make_layout(trials, size.batch_size)
+    songs = Songs(*random_songs(size, max(4, _STEPS // trials)))
+    points = [sweep.Trial(seed) for seed in range(trials)]
+    keys, hparams = sweep.place_inputs(points, layout)
+    states = sweep.init_trials(config, keys, trials, layout)
+    placed = sweep.share(songs, layout)
+
+    def one(trial: tuple, songs: Songs) -> Any:
+        state, key, hparams = trial
+        order = shuffle(key, state.epoch, len(songs.labels))
+        last = num_steps(config, len(songs.labels))
+        return train_steps(config, order, hparams, state, songs, 0, last, layout.batch)
+
+    program = jax.jit(map_trials(one, layout), out_shardings=layout.trials)
+    start = time.perf_counter()
+    compiled = program.lower((states, keys, hparams), placed).compile()
+    seconds = time.perf_counter() - start
+    return Contender(
+        f"msd_jax {name}",
+        trials,
+        trials * len(songs.labels),
+        lambda: jax.block_until_ready(compiled((states, keys, hparams), placed)),
+        seconds,
+        sweep.device_bytes(compiled) * len(jax.local_devices()),
+    )
+
+
+def _unroll_plainly(params: lstm.LSTMParams, inputs: jax.Array) -> jax.Array:
+    """The layer differentiated by JAX, in the place of `lstm.unroll`."""
+    return lstm.unroll_plain(params, inputs, lstm.zero_state(params, inputs.shape[1]))
+
+
+def take_turns(contenders: Sequence[Contender], rounds: int) -> tuple[list[float], float]:
+    """Median seconds of each contender's call, and of the limit its median GFLOP/s."""
+    for contender in contenders:
+        contender.run()
+    sgemm_gflops()
+    seconds: list[list[float]] = [[] for _ in contenders]
+    limits = []
+    for _ in range(rounds):
+        for contender, own in zip(contenders, seconds, strict=True):
+            start = time.perf_counter()
+            contender.run()
+            own.append(time.perf_counter() - start)
+        limits.append(sgemm_gflops())
+    return [statistics.median(own) for own in seconds], statistics.median(limits)
+
+
+def make_rows(
+    contenders: Sequence[Contender], seconds: Sequence[float], limit: float, size: Size
+) -> list[dict[str, Any]]:
+    """A row of benchmark.json for each contender; the limit's is the last."""
+    rates = [contender.songs / s for contender, s in zip(contenders, seconds, strict=True)]
+    peers = [
+        rate
+        for contender, rate in zip(contenders, rates, strict=True)
+        if not contender.what.startswith("msd_jax")
+    ]
+    rows = [
+        {
+            "what": contender.what,
+            "trials": contender.trials,
+            "songs_per_second": rate,
+            "gflops": rate * size.song_flops / 1e9,
+            "ratio_to_best_peer": rate / max(peers),
+            "fraction_of_sgemm": rate * size.song_flops / 1e9 / limit,
+            "compile_seconds": contender.compile_seconds,
+            "peak_bytes": contender.peak_bytes,
+        }
+        for contender, rate in zip(contenders, rates, strict=True)
+    ]
+    nothing = dict.fromkeys(rows[0])
+    return [
+        *rows,
+        {**nothing, "what": "numpy sgemm 2048", "gflops": limit, "fraction_of_sgemm": 1.0},
+    ]
+
+
+def _cell(x: Any, form: str) -> str:
+    return "-" if x is None else format(x, form)
+
+
+def make_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """The rows as text."""
+    table = Table(title="training: forward, backward, Adam; float32")
+    heads = ("what", "trials", "songs/s", "GFLOP/s", "to best peer", "of sgemm", "compile s", "MB")
+    for head in heads:
+        table.add_column(head, justify="left" if head == "what" else "right")
+    for row in rows:
+        size = None if row["peak_bytes"] is None else row["peak_bytes"] / 1e6
+        table.add_row(
+            row["what"],
+            _cell(row["trials"], "d"),
+            _cell(row["songs_per_second"], ",.0f"),
+            _cell(row["gflops"], ".0f"),
+            _cell(row["ratio_to_best_peer"], ".2f"),
+            _cell(row["fraction_of_sgemm"], ".0%"),
+            _cell(row["compile_seconds"], ".1f"),
+            _cell(size, ",.0f"),
+        )
+    return table
+
+
+def measure(trials: Sequence[int], rounds: int, host_devices: int, out: str) -> None:
+    """Runs all contenders and writes `out`."""
+    cores = len(os.sched_getaffinity(0))
+    jax.config.update("jax_num_cpu_devices", host_devices or cores)
+    console, size = make_console(), Size()
+    with contextlib.ExitStack() as stack:
+        contenders = []
+        for name in MODELS:
+            for n in trials:
+                console.print(f"compiling {name}, {n} trials")
+                contenders.append(our_contender(name, size, n))
+        with mock.patch.object(lstm, "unroll", _unroll_plainly):
+            plain = our_contender("baseline", size, 8)
+        contenders.append(plain._replace(what="msd_jax baseline, plain oracle"))
+        contenders += [flax_peer(size, 1, 10), flax_peer(size, 8, 4)]
+        if has_torch():
+            peer = functools.partial(torch_peer, size, 10)
+            contenders.append(stack.enter_context(peer(processes=1, threads=cores)))
+            contenders.append(stack.enter_context(peer(processes=cores, threads=1)))
+        else:
+            console.print("absent: torch (install the extra: pip install -e '.[bench]')")
+        seconds, limit = take_turns(contenders, rounds)
+    rows = make_rows(contenders, seconds, limit, size)
+    machine = {
+        "device": jax.devices()[0].device_kind,
+        "platform": jax.devices()[0].platform,
+        "processor": platform.processor() or platform.machine(),
+        "cores": cores,
+    }
+    names = ("jax", "jaxlib", "flax", "optax", "numpy", *["torch"][: int(has_torch())])
+    versions = {name: importlib.metadata.version(name) for name in names}
+    write_json(Path(out), {"machine": machine, "versions": versions, "rows": rows})
+    console.print(machine, versions)
+    console.print(make_table(rows))
+    console.print(f"{rounds} rounds, medians; written to {out}")

@@ -1,0 +1,91 @@
+"""A training run as asked for, read from its flags. Free of jax: mistakes are told quickly."""
+
+import dataclasses
+from typing import Any
+
+from absl import flags as absl_flags
+
+from experiments.command import process_flags
+from experiments.command.process_flags import DEFAULT_HEARTBEAT_SECONDS
+from experiments.running import flags
+from msd_jax.errors import InputError
+
+# Which models a flag speaks to, and what it is by default; elsewhere it is None.
+_BY_MODEL: dict[str, tuple[tuple[str, ...], Any]] = {
+    "num_snippets": (("ensemble",), (4,)),
+    "pooling": (("ensemble",), "product"),
+    "secondary": (("multitask",), "autoencoder"),
+    "alpha": (("multitask",), (1.0,)),
+    "beta": (("baseline", "ensemble", "multitask"), (100.0,)),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """A run as asked for, defaults filled in; None where the model has no such thing."""
+
+    dataset: str
+    data_dir: str
+    fold: str | None
+    model: str
+    num_hidden: tuple[int, ...]
+    head: str
+    num_snippets: tuple[int, ...] | None
+    pooling: str | None
+    secondary: str | None
+    alpha: tuple[float, ...] | None
+    num_epochs: int
+    batch_size: int
+    learning_rate: tuple[float, ...]
+    l2: tuple[float, ...]
+    beta: tuple[float, ...] | None
+    patience: int
+    num_seeds: int
+    seed: int
+    workdir: str | None
+    tensorboard: bool
+    trials_per_chunk: int
+    host_devices: int
+    force_new: bool
+    step_timeout: float
+    debug_nans: bool
+    precision: str
+    distributed: bool
+    coordinator: str | None
+    num_processes: int | None
+    process_id: int | None
+    heartbeat_seconds: int
+
+    @property
+    def several_processes(self) -> bool:
+        """Whether this process is told to look for others."""
+        return self.distributed or self.coordinator is not None
+
+
+def read_settings() -> Settings:
+    """Settings from the parsed flags.
+
+    Raises:
+      InputError: for a flag that the model has no use for, or flags that contradict each other.
+    """
+    names = [holder.name for group in flags.GROUPS.values() for holder in group]
+    values: dict[str, Any] = {name: absl_flags.FLAGS[name].value for name in names}
+    model = values["model"]
+    for name, (models, default) in _BY_MODEL.items():
+        if model in models:
+            values[name] = default if values[name] is None else values[name]
+        elif values[name] is not None:
+            raise InputError(
+                f"--{name} has no effect on --model={model}: leave it out, or take "
+                f"--model={' or '.join(models)}"
+            )
+    if values["head"] != "linear" and model == "mlp":
+        raise InputError("--head has no effect on --model=mlp: leave it out")
+    process_flags.check(values)
+    values["heartbeat_seconds"] = values["heartbeat_seconds"] or DEFAULT_HEARTBEAT_SECONDS
+    if values["num_hidden"] is None:
+        values["num_hidden"] = (200,) if model == "mlp" else (100,)
+    if values["num_epochs"] is None:
+        values["num_epochs"] = 30 if model in ("ensemble", "multitask") else 40
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return Settings(**{**values, **lists})

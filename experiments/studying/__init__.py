@@ -1,0 +1,1 @@
+"""The report's figures as many paired runs, planned, estimated and trained."""

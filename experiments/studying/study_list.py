@@ -1,0 +1,34 @@
+"""The figures as a list: command, cost and the report's number."""
+
+from experiments.command.console import make_console
+from experiments.studying.grids import make_grid
+from experiments.studying.presets import PRESETS
+from experiments.studying.study_plan import flops_per_song
+
+_SONGS, _SEGMENTS, _FEATURES = 40_000, 120, 25  # of the report's training sets
+
+
+def petaflops(name: str, size: str) -> float:
+    """Matrix products of one seed of a preset on the report's 40,000 songs, in PFLOP."""
+    grid = make_grid(size, "text", "msd10")
+    return (
+        sum(
+            grid.num_epochs(point.model) * _SONGS * flops_per_song(point, _SEGMENTS, _FEATURES)
+            for point in dict.fromkeys(PRESETS[name].points(grid))
+        )
+        / 1e15
+    )
+
+
+def list_presets(size: str) -> None:
+    """Prints every preset."""
+    console = make_console()
+    for name, preset in PRESETS.items():
+        console.print(f"[bold]{name}[/bold]  {preset.title}", highlight=False)
+        for command in preset.commands:
+            console.print(f"    python -m experiments.run {command}", markup=False)
+        console.print(
+            f"    {petaflops(name, size):.2f} PFLOP a seed on 40,000 songs (size {size}); "
+            f"report: {preset.reported}", markup=False
+        )  # fmt: skip
+    console.print("What several figures share is trained once.")
