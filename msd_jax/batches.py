@@ -12,6 +12,13 @@ from msd_jax.dataset import Songs
 Index = int | jax.Array
 
 
+class Draws(NamedTuple):
+    """What is drawn for an epoch: order [N] of the songs; key [], of which each step has a part."""
+
+    order: jax.Array
+    key: jax.Array
+
+
 class Batch(NamedTuple):
     """inputs [B, T, F], in the type to compute in; labels [B]."""
 
@@ -36,10 +43,12 @@ def num_batches(config: Config, num_songs: int) -> int:
     return -(-num_songs // config.batch_size)
 
 
-def shuffle(key: jax.Array, epoch: jax.Array, num_songs: int) -> jax.Array:
-    """The order of the songs in an epoch, [N]: a function of trial key and epoch alone."""
-    shuffle_key = jax.random.fold_in(jax.random.fold_in(key, 1), epoch)
-    return jax.random.permutation(shuffle_key, num_songs)
+def draw(key: jax.Array, epoch: jax.Array, num_songs: int) -> Draws:
+    """An epoch's draws: a function of trial key and epoch alone."""
+    order_key, steps_key = (
+        jax.random.fold_in(jax.random.fold_in(key, purpose), epoch) for purpose in (1, 2)
+    )
+    return Draws(jax.random.permutation(order_key, num_songs), steps_key)
 
 
 def take(songs: Songs, index: jax.Array, sharding: NamedSharding | None = None) -> Batch:

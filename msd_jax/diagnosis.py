@@ -7,14 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from msd_jax.batches import num_batches, num_steps, shuffle, take
+from msd_jax.batches import Draws, draw, num_batches, num_steps, take
 from msd_jax.config import Config
 from msd_jax.dataset import Songs
 from msd_jax.evaluation import song_metrics
 from msd_jax.hyperparams import Hyperparams
 from msd_jax.models import make_model
 from msd_jax.objective import objective
-from msd_jax.train import TrainState
+from msd_jax.optimiser import make_optimiser
+from msd_jax.state import TrainState
 
 _PARTS = (
     "network's output",
@@ -40,20 +41,22 @@ def _not_finite(tree: Any) -> list[str]:
 
 
 def _diagnose_step(
-    config: Config, order: jax.Array, hparams: Hyperparams, state: TrainState, train: Songs
+    config: Config, draws: Draws, hparams: Hyperparams, state: TrainState, train: Songs
 ) -> str:
     """The step after the good ones, part by part in the order that a step computes them in."""
     first = int(state.step) * config.batch_size
-    batch = take(train, order[first : first + config.batch_size])
+    batch = take(train, draws.order[first : first + config.batch_size])
+    key = jax.random.fold_in(draws.key, state.step)
     model = make_model(config)
 
     @jax.jit
     def parts(params: Any, opt_state: Any) -> tuple:
         grads, report = jax.grad(
-            lambda p: objective(model, p, hparams, batch.inputs, batch.labels), has_aux=True
+            lambda p: objective(model, p, hparams, batch.inputs, batch.labels, key), has_aux=True
         )(params)
-        updates, _ = optax.adam(hparams.learning_rate).update(grads, opt_state, params)
-        outputs, stepped = model.apply(params, batch.inputs), optax.apply_updates(params, updates)
+        updates, _ = make_optimiser(config, hparams).update(grads, opt_state, params)
+        outputs = model.apply(params, batch.inputs, key)
+        stepped = optax.apply_updates(params, updates)
         return outputs, report.terms, report.loss, grads, updates, stepped
 
     for what, part in zip(_PARTS, parts(state.params, state.opt_state), strict=True):
@@ -101,6 +104,6 @@ def diagnose(
     """
     if int(state.step) == num_steps(config, len(train.labels)):
         return f"epoch {int(state.diverged)}, {_diagnose_validation(config, state, valid)}"
-    order = shuffle(key, state.epoch, len(train.labels))
-    step = _diagnose_step(config, order, hparams, state, train)
+    draws = draw(key, state.epoch, len(train.labels))
+    step = _diagnose_step(config, draws, hparams, state, train)
     return f"epoch {int(state.diverged)}, {step}"

@@ -14,7 +14,7 @@ from msd_jax.dataset import Songs
 from msd_jax.devices import Layout, map_trials, to_host
 from msd_jax.models import make_model
 from msd_jax.objective import prediction_rule, predictions
-from msd_jax.train import TrainState
+from msd_jax.state import TrainState
 
 
 @functools.cache  # one program for all chunks, not one each

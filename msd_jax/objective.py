@@ -95,7 +95,12 @@ def _pool_loss(params: EnsembleParams, outputs: Outputs, labels: jax.Array) -> j
 
 
 def objective(
-    model: Model, params: Params, hparams: Hyperparams, inputs: jax.Array, labels: jax.Array
+    model: Model,
+    params: Params,
+    hparams: Hyperparams,
+    inputs: jax.Array,
+    labels: jax.Array,
+    key: jax.Array | None = None,
 ) -> tuple[jax.Array, Objective]:
     """What a training step differentiates, and what it reports.
 
@@ -105,12 +110,13 @@ def objective(
       hparams: scalars.
       inputs: [B, T, F].
       labels: [B].
+      key: what the step draws from, see `Model`.
 
     Returns:
       [], whose gradient with respect to each member's parameters is that of the member's own E,
       and with respect to the pool weights that of their own loss; and the Objective.
     """
-    outputs = model.apply(params, inputs)
+    outputs = model.apply(params, inputs, key)
     log_probs = predictions(params, outputs)
     if not isinstance(params, EnsembleParams):
         terms = network_terms(params, outputs, inputs, labels)

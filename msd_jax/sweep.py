@@ -6,16 +6,19 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from msd_jax import batches
+from msd_jax.batches import Draws
 from msd_jax.config import Config
 from msd_jax.dataset import Songs
 from msd_jax.devices import Layout, make_layout, map_trials, place, place_trials
 from msd_jax.errors import InputError
 from msd_jax.evaluation import Metrics
 from msd_jax.hyperparams import Hyperparams
-from msd_jax.train import TrainState, end_epoch, init_state, train_steps, validate_batches
+from msd_jax.state import TrainState, init_state
+from msd_jax.train import end_epoch, train_steps, validate_batches
 
 
 class Trial(NamedTuple):
@@ -92,15 +95,15 @@ def init_trials(config: Config, keys: jax.Array, num_trials: int, layout: Layout
 class Programs(NamedTuple):
     """An epoch of R trials as calls, each of which may do a part of it.
 
-    shuffle: keys [R] and epochs [R] -> orders [R, N].
-    train: states, orders, hparams [R], training songs, first, last -> states, `train_steps`.
+    draw: keys [R] and epochs [R] -> Draws [R].
+    train: states, draws, hparams [R], training songs, first, last -> states, `train_steps`.
     validate: states, validation songs, first, last -> states.
     end: states -> states, metrics [R], `end_epoch`.
 
-    All but shuffle take over the memory of the states that they are given.
+    All but draw take over the memory of the states that they are given.
     """
 
-    shuffle: Any
+    draw: Any
     train: Any
     validate: Any
     end: Any
@@ -118,26 +121,26 @@ def make_programs(config: Config, layout: Layout, num_train: int, num_valid: int
     jit = functools.partial(jax.jit, out_shardings=layout.trials)
 
     @jit
-    def shuffle(keys: jax.Array, epochs: jax.Array) -> jax.Array:
-        def one(trial: tuple[jax.Array, jax.Array], _: tuple) -> jax.Array:
-            return batches.shuffle(*trial, num_train)
+    def draw(keys: jax.Array, epochs: jax.Array) -> Draws:
+        def one(trial: tuple[jax.Array, jax.Array], _: tuple) -> Draws:
+            return batches.draw(*trial, num_train)
 
         return map_trials(one, layout)((keys, epochs), ())
 
     @functools.partial(jit, donate_argnums=0)
     def train(
         states: TrainState,
-        orders: jax.Array,
+        draws: Draws,
         hparams: Hyperparams,
         songs: Songs,
         first: jax.Array,
         last: jax.Array,
     ) -> TrainState:
-        def one(trial: tuple[TrainState, jax.Array, Hyperparams], shared: Any) -> TrainState:
-            (state, order, hparams), (songs, first, last) = trial, shared
-            return train_steps(config, order, hparams, state, songs, first, last, layout.batch)
+        def one(trial: tuple[TrainState, Draws, Hyperparams], shared: Any) -> TrainState:
+            (state, draws, hparams), (songs, first, last) = trial, shared
+            return train_steps(config, draws, hparams, state, songs, first, last, layout.batch)
 
-        return map_trials(one, layout)((states, orders, hparams), (songs, first, last))
+        return map_trials(one, layout)((states, draws, hparams), (songs, first, last))
 
     @functools.partial(jit, donate_argnums=0)
     def validate(states: TrainState, songs: Songs, first: jax.Array, last: jax.Array) -> TrainState:
@@ -154,7 +157,7 @@ def make_programs(config: Config, layout: Layout, num_train: int, num_valid: int
 
         return map_trials(one, layout)(states, ())
 
-    return Programs(shuffle, train, validate, end)
+    return Programs(draw, train, validate, end)
 
 
 def _trial_shapes(tree: Any, layout: Layout) -> Any:
@@ -171,13 +174,14 @@ def _arguments(config: Config, layout: Layout, train: Songs, valid: Songs) -> Pr
     one_key = jax.eval_shape(lambda: jax.random.key(0))
     one_state = jax.eval_shape(functools.partial(init_state, config), one_key)
     one_hparams = jax.tree.map(lambda _: jax.ShapeDtypeStruct((), np.float32), Hyperparams())
-    one_order = jax.ShapeDtypeStruct(train.labels.shape, np.int32)
-    one = (one_key, one_state, one_hparams, one_order)
-    keys, states, hparams, orders = _trial_shapes(one, layout)
+    num_train = train.labels.shape[0]
+    one_draws = jax.eval_shape(lambda: batches.draw(jax.random.key(0), jnp.int32(0), num_train))
+    one = (one_key, one_state, one_hparams, one_draws)
+    keys, states, hparams, draws = _trial_shapes(one, layout)
     bounds = [jax.ShapeDtypeStruct((), np.int32)] * 2
     return Programs(
-        shuffle=(keys, states.epoch),
-        train=(states, orders, hparams, train, *bounds),
+        draw=(keys, states.epoch),
+        train=(states, draws, hparams, train, *bounds),
         validate=(states, valid, *bounds),
         end=(states,),
     )

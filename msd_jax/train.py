@@ -1,124 +1,23 @@
-"""One trial: its state, a training step, an epoch in pieces. `sweep.py` makes many of it.
+"""An epoch of one trial, in pieces. `sweep.py` makes many trials of it.
 
 An epoch is some training steps, some batches of validation and an end; the steps and the batches
 may be cut into calls anywhere, for the state holds all that lies between two of them. The data is
 an argument of every function, never a closure.
 """
 
-import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
-from flax import struct
 from jax.sharding import NamedSharding
 
-from msd_jax.batches import Batch, Index, batch_shape, num_batches, num_steps, shuffle, take
+from msd_jax.batches import Draws, Index, draw, num_batches, num_steps, take
 from msd_jax.config import Config
 from msd_jax.dataset import Songs
 from msd_jax.evaluation import Metrics, add_batches, means, no_batches
 from msd_jax.hyperparams import Hyperparams
-from msd_jax.models import make_model
-from msd_jax.objective import objective, other_rules, prediction_rule
-
-
-class Best(struct.PyTreeNode):
-    """The parameters after the earliest epoch with the best validation accuracy, from 1."""
-
-    params: Any
-    accuracy: jax.Array
-    epoch: jax.Array
-
-
-class TrainState(struct.PyTreeNode):
-    """All that a trial needs to go on, between two steps too: arrays only, so that it maps, shards
-    and saves.
-
-    epoch counts the epochs done, step the training steps done in the epoch under way, train_sums
-    and valid_sums are its metrics so far, summed over steps and over songs; best_params are those
-    after best_epoch (1 is the first), the earliest with the best validation accuracy; other_bests
-    holds the same for the rules of an ensemble that are not its own, so that one training serves
-    every rule; stopped trials stay as they are; diverged is the epoch that gave a number that is
-    not finite, 0 if none did.
-    """
-
-    epoch: jax.Array
-    step: jax.Array
-    params: Any
-    opt_state: Any
-    train_sums: Metrics
-    valid_sums: Metrics
-    best_params: Any
-    best_accuracy: jax.Array
-    best_epoch: jax.Array
-    other_bests: dict[str, Best]
-    stopped: jax.Array
-    diverged: jax.Array
-
-
-@functools.cache
-def _train_shapes(config: Config) -> Metrics:
-    """What `train_step` measures, as shapes."""
-
-    def measure(key: jax.Array, batch: Batch) -> Metrics:
-        params = make_model(config).init(key)
-        opt_state = optax.adam(1e-3).init(params)
-        return train_step(config, params, opt_state, Hyperparams(), batch)[2]
-
-    return jax.eval_shape(measure, jax.random.key(0), batch_shape(config))
-
-
-def _no_steps(config: Config) -> Metrics:
-    """The train_sums of an epoch that has not begun."""
-    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), _train_shapes(config))
-
-
-def _no_best(params: Any) -> Best:
-    return Best(jax.tree.map(jnp.copy, params), jnp.float32(-1.0), jnp.int32(0))
-
-
-def _better(best: Best, params: Any, accuracy: jax.Array, epoch: jax.Array) -> Best:
-    return _select(accuracy > best.accuracy, Best(params, accuracy, epoch), best)
-
-
-def init_state(config: Config, key: jax.Array) -> TrainState:
-    """A trial before its first epoch. The same key gives the same start to every model."""
-    params = make_model(config).init(jax.random.fold_in(key, 0))
-    return TrainState(
-        epoch=jnp.int32(0),
-        step=jnp.int32(0),
-        params=params,
-        opt_state=optax.adam(1e-3).init(params),
-        train_sums=_no_steps(config),
-        valid_sums=no_batches(config),
-        best_params=jax.tree.map(jnp.copy, params),
-        best_accuracy=jnp.float32(-1.0),
-        best_epoch=jnp.int32(0),
-        other_bests={rule: _no_best(params) for rule in other_rules(config)},
-        stopped=jnp.bool_(False),
-        diverged=jnp.int32(0),
-    )
-
-
-def train_step(
-    config: Config, params: Any, opt_state: Any, hparams: Hyperparams, batch: Batch
-) -> tuple[Any, Any, Metrics]:
-    """One Adam step on a batch of B songs.
-
-    Returns:
-      params, opt_state, and the metrics of the batch before the step, each []: loss, accuracy, and
-      the terms of E.
-    """
-    model = make_model(config)
-    grads, report = jax.grad(
-        lambda params: objective(model, params, hparams, batch.inputs, batch.labels), has_aux=True
-    )(params)
-    updates, opt_state = optax.adam(hparams.learning_rate).update(grads, opt_state, params)
-    predicted = jnp.argmax(report.predictions[prediction_rule(config)], axis=-1)
-    accuracy = jnp.mean(predicted == batch.labels, dtype=report.loss.dtype)
-    metrics = {"loss": report.loss, "accuracy": accuracy, **report.terms}
-    return optax.apply_updates(params, updates), opt_state, metrics
+from msd_jax.state import Best, TrainState, no_steps
+from msd_jax.step import train_step
 
 
 def _all_finite(tree: Any) -> jax.Array:
@@ -130,9 +29,13 @@ def _select(condition: jax.Array, if_true: Any, if_false: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), if_true, if_false)
 
 
+def _better(best: Best, params: Any, accuracy: jax.Array, epoch: jax.Array) -> Best:
+    return _select(accuracy > best.accuracy, Best(params, accuracy, epoch), best)
+
+
 def train_steps(
     config: Config,
-    order: jax.Array,
+    draws: Draws,
     hparams: Hyperparams,
     state: TrainState,
     train: Songs,
@@ -147,7 +50,7 @@ def train_steps(
 
     Args:
       config: of the model.
-      order: [N], the epoch's `shuffle`.
+      draws: the epoch's.
       hparams: the trial's, [] each.
       state: after step `first`.
       train: N songs.
@@ -157,9 +60,12 @@ def train_steps(
     """
 
     def advance(step: jax.Array, state: TrainState) -> TrainState:
-        index = jax.lax.dynamic_slice(order, (step * config.batch_size,), (config.batch_size,))
+        index = jax.lax.dynamic_slice(
+            draws.order, (step * config.batch_size,), (config.batch_size,)
+        )
+        batch, key = take(train, index, sharding), jax.random.fold_in(draws.key, step)
         params, opt_state, metrics = train_step(
-            config, state.params, state.opt_state, hparams, take(train, index, sharding)
+            config, state.params, state.opt_state, hparams, batch, key
         )
         is_good = ~state.stopped & _all_finite((params, metrics["loss"]))
         after = state.replace(
@@ -223,7 +129,7 @@ def end_epoch(
     ended = state.replace(
         epoch=epoch,
         step=jnp.int32(0),
-        train_sums=_no_steps(config),
+        train_sums=no_steps(config),
         valid_sums=no_batches(config),
         best_params=_select(better, state.params, state.best_params),
         best_accuracy=jnp.where(better, accuracy, state.best_accuracy),
@@ -262,8 +168,8 @@ def run_epoch(
       See `end_epoch`.
     """
     num_train, num_valid = len(train.labels), len(valid.labels)
-    order = shuffle(key, state.epoch, num_train)
+    draws = draw(key, state.epoch, num_train)
     steps, batches = num_steps(config, num_train), num_batches(config, num_valid)
-    state = train_steps(config, order, hparams, state, train, 0, steps)
+    state = train_steps(config, draws, hparams, state, train, 0, steps)
     state = validate_batches(config, state, valid, 0, batches)
     return end_epoch(config, state, num_train, num_valid)

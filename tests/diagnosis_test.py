@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from msd_jax.batches import shuffle
+from msd_jax.batches import draw
 from msd_jax.dataset import Songs
 from msd_jax.diagnosis import diagnose
 from msd_jax.hyperparams import Hyperparams
-from msd_jax.train import init_state, run_epoch
+from msd_jax.state import init_state
+from msd_jax.train import run_epoch
 from tests.small import CONFIG, make_songs
 
 KEY, MLP = jax.random.key(3), dataclasses.replace(CONFIG, model="mlp", batch_size=1)
@@ -31,7 +32,7 @@ def with_song(songs: Songs, number: int, value: float) -> Songs:
         (
             dataclasses.replace(MLP, model="multitask"),
             Hyperparams(0.01),
-            with_song(TRAIN, int(shuffle(KEY, jnp.int32(0), 6)[3]), 1e30),
+            with_song(TRAIN, int(draw(KEY, jnp.int32(0), 6).order[3]), 1e30),
             VALID,
             "epoch 1, training step 4: term secondary is inf",
         ),

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from msd_jax import models
+from msd_jax import dense, models
 from msd_jax.config import Config
 from msd_jax.hyperparams import Hyperparams
 from msd_jax.models import EnsembleParams, make_model, num_params, weights
@@ -82,7 +82,7 @@ def test_every_model_of_a_seed_starts_with_the_same_shared_layers():
 
 def test_dense_kernel_is_a_truncated_normal():
     stddev = 2 / (300 + 100) ** 0.5
-    kernel = models.init_dense(KEY, 300, 100).kernel
+    kernel = dense.init_dense(KEY, 300, 100).kernel
     assert 1.95 * stddev < jnp.abs(kernel).max() <= 2 * stddev
     # A normal cut at two std keeps 0.8796 of its std (1 - 4 phi(2) / (2 Phi(2) - 1), its root).
     np.testing.assert_allclose(jnp.std(kernel), 0.8796 * stddev, rtol=0.01)

@@ -11,11 +11,13 @@ import pytest
 from msd_jax import losses, lstm, pooling
 from msd_jax.batches import Batch
 from msd_jax.config import Config
+from msd_jax.dense import DenseParams
 from msd_jax.hyperparams import Hyperparams
 from msd_jax.lstm import LSTMParams
-from msd_jax.models import DenseParams, EnsembleParams, NetworkParams, make_model
+from msd_jax.models import EnsembleParams, make_model
+from msd_jax.networks import NetworkParams
 from msd_jax.objective import objective
-from msd_jax.train import train_step
+from msd_jax.step import train_step
 from tests.real_data import ORACLE, needs_oracle
 
 pytestmark = [needs_oracle, pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])]

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from msd_jax.config import Config
+from msd_jax.dense import DenseParams
 from msd_jax.evaluation import evaluate
 from msd_jax.lstm import LSTMParams
-from msd_jax.models import DenseParams, EnsembleParams, MLPParams, NetworkParams, make_model
+from msd_jax.models import EnsembleParams, make_model
+from msd_jax.networks import MLPParams, NetworkParams
 from msd_jax.predictor import predict
 from msd_jax.program import to_program
 from tests.small import CONFIG, ENSEMBLE, F, K, T, make_songs

@@ -32,9 +32,9 @@ NUM_STEPS, NUM_BATCHES = 2, 2  # of 10 and 7 songs in batches of 4
 
 def run_epoch(programs, states, keys, hparams, train, valid, cuts=(0, NUM_STEPS)):
     """An epoch whose training steps are cut there."""
-    orders = programs.shuffle(keys, states.epoch)
+    draws = programs.draw(keys, states.epoch)
     for first, last in itertools.pairwise(cuts):
-        states = programs.train(states, orders, hparams, train, np.int32(first), np.int32(last))
+        states = programs.train(states, draws, hparams, train, np.int32(first), np.int32(last))
     states = programs.validate(states, valid, np.int32(0), np.int32(NUM_BATCHES))
     return programs.end(states)
 

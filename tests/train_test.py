@@ -11,21 +11,15 @@ import numpy as np
 import pytest
 
 from msd_jax import losses
-from msd_jax.batches import shuffle, take
+from msd_jax.batches import draw, take
 from msd_jax.config import POOLINGS, Config
 from msd_jax.dataset import Songs
 from msd_jax.evaluation import evaluate
 from msd_jax.hyperparams import Hyperparams
 from msd_jax.models import make_model
-from msd_jax.train import (
-    TrainState,
-    end_epoch,
-    init_state,
-    run_epoch,
-    train_step,
-    train_steps,
-    validate_batches,
-)
+from msd_jax.state import TrainState, init_state
+from msd_jax.step import train_step
+from msd_jax.train import end_epoch, run_epoch, train_steps, validate_batches
 from tests.small import CONFIG, ENSEMBLE, make_songs
 
 KEY = jax.random.key(3)
@@ -40,15 +34,15 @@ def epoch_of(config: Config, state: TrainState, hparams: Hyperparams):
 
 
 def test_a_shuffle_is_an_order_of_all_songs_given_by_key_and_epoch():
-    orders = {(k, e): shuffle(jax.random.key(k), e, 50) for k in (0, 1) for e in (0, 1)}
+    orders = {(k, e): draw(jax.random.key(k), e, 50).order for k in (0, 1) for e in (0, 1)}
     for order in orders.values():
         np.testing.assert_array_equal(np.sort(order), np.arange(50))
     assert len({tuple(order.tolist()) for order in orders.values()}) == 4
-    np.testing.assert_array_equal(orders[0, 0], shuffle(jax.random.key(0), 0, 50))
+    np.testing.assert_array_equal(orders[0, 0], draw(jax.random.key(0), 0, 50).order)
 
 
 def test_songs_beyond_the_last_full_batch_come_again():
-    used = [set(shuffle(KEY, epoch, 10)[:8].tolist()) for epoch in range(10)]
+    used = [set(draw(KEY, epoch, 10).order[:8].tolist()) for epoch in range(10)]
     assert all(len(songs) == 8 for songs in used)
     assert set.union(*used) == set(range(10))
 
@@ -57,7 +51,7 @@ def test_an_epoch_is_its_steps_in_the_shuffled_order():
     """10 songs in batches of 4: two steps, in a Python loop."""
     state = init_state(CONFIG, KEY)
     actual, metrics = epoch_of(CONFIG, state, QUICK)
-    order = shuffle(KEY, jnp.int32(0), 10)
+    order = draw(KEY, jnp.int32(0), 10).order
     params, opt_state = state.params, state.opt_state
     step = jax.jit(functools.partial(train_step, CONFIG))
     steps = []
@@ -79,11 +73,11 @@ def test_an_epoch_is_its_steps_in_the_shuffled_order():
 def test_bits_do_not_depend_on_how_an_epoch_is_cut(config):
     """30 songs in batches of 4 are 7 steps, 13 validation songs 4 batches."""
     train, valid = make_songs(30), make_songs(13, seed=1)
-    order = shuffle(KEY, jnp.int32(0), 30)
+    draws = draw(KEY, jnp.int32(0), 30)
 
     @jax.jit
     def steps(state: TrainState, first: jax.Array, last: jax.Array) -> TrainState:
-        return train_steps(config, order, QUICK, state, train, first, last)
+        return train_steps(config, draws, QUICK, state, train, first, last)
 
     @jax.jit
     def batches(state: TrainState, first: jax.Array, last: jax.Array) -> TrainState:
@@ -203,14 +197,14 @@ def test_a_trial_that_diverges_is_frozen_at_its_last_finite_state():
 def test_a_trial_stops_before_the_step_that_is_not_finite():
     """The song of the third step, a batch of its own, is too large for its loss."""
     config = dataclasses.replace(CONFIG, batch_size=1, model="multitask")
-    order = shuffle(KEY, jnp.int32(0), 10)
+    draws = draw(KEY, jnp.int32(0), 10)
     inputs = TRAIN.inputs.copy()
-    inputs[order[2]] = 1e30  # finite, its square is not
+    inputs[draws.order[2]] = 1e30  # finite, its square is not
     train = Songs(inputs, TRAIN.labels)
     steps = jax.jit(functools.partial(train_steps, config))
     start = init_state(config, KEY)
-    two = steps(order, QUICK, start, train, 0, 2)
-    all_ten = steps(order, QUICK, start, train, 0, 10)
+    two = steps(draws, QUICK, start, train, 0, 2)
+    all_ten = steps(draws, QUICK, start, train, 0, 10)
     assert (two.stopped, two.step) == (False, 2)
     assert (all_ten.stopped, all_ten.step, all_ten.diverged) == (True, 2, 1)
     as_two = all_ten.replace(diverged=two.diverged, stopped=two.stopped)

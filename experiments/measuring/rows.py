@@ -27,7 +27,7 @@ from experiments.measuring.peers import (
 )
 from experiments.running.workdir import write_json
 from msd_jax import lstm, sweep
-from msd_jax.batches import num_steps, shuffle
+from msd_jax.batches import draw, num_steps
 from msd_jax.config import Config
 from msd_jax.dataset import Songs
 from msd_jax.devices import make_layout, map_trials
@@ -43,7 +43,7 @@ _STEPS = 64
 
 
 def our_contender(name: str, size: Size, trials: int) -> Contender:
-    """An epoch of training, without validation: shuffle, gather, gradients, Adam, metrics."""
+    """An epoch of training, without validation: draws, gather, gradients, Adam, metrics."""
     fields = {"num_segments", "num_features", "num_genres", "num_hidden", "batch_size"}
     shape = {field: getattr(size, field) for field in fields}
     config = Config(**shape, **MODELS[name])
@@ -56,9 +56,9 @@ def our_contender(name: str, size: Size, trials: int) -> Contender:
 
     def one(trial: tuple, songs: Songs) -> Any:
         state, key, hparams = trial
-        order = shuffle(key, state.epoch, len(songs.labels))
+        draws = draw(key, state.epoch, len(songs.labels))
         last = num_steps(config, len(songs.labels))
-        return train_steps(config, order, hparams, state, songs, 0, last, layout.batch)
+        return train_steps(config, draws, hparams, state, songs, 0, last, layout.batch)
 
     program = jax.jit(map_trials(one, layout), out_shardings=layout.trials)
     start = time.perf_counter()

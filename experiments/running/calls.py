@@ -16,8 +16,8 @@ from msd_jax.dataset import Songs
 from msd_jax.devices import Layout
 from msd_jax.evaluation import Metrics
 from msd_jax.hyperparams import Hyperparams
+from msd_jax.state import TrainState
 from msd_jax.sweep import Programs
-from msd_jax.train import TrainState
 
 _SECONDS_OF_A_CALL = 3.0
 
@@ -96,11 +96,11 @@ def run_calls(
     """The calls that are left of an epoch; after each the states, and how far they have come."""
     compiled = program.compiled  # here, so that no call's seconds hold it
     start = time.perf_counter() - place.seconds
-    orders = compiled.shuffle(keys, states.epoch)
+    draws = compiled.draw(keys, states.epoch)
     step, train_steps = place.step, program.train_steps
     while step < program.steps:
         if step < train_steps:
-            train = functools.partial(compiled.train, states, orders, hparams, program.train)
+            train = functools.partial(compiled.train, states, draws, hparams, program.train)
             states, step = program.train_pace.run(train, step, train_steps)
         else:
             validate = functools.partial(compiled.validate, states, program.valid)

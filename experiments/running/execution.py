@@ -36,8 +36,8 @@ from msd_jax.errors import InputError
 from msd_jax.folds import divide
 from msd_jax.models import num_params
 from msd_jax.objective import prediction_rule
+from msd_jax.state import init_state
 from msd_jax.synthetic import synthetic_dataset
-from msd_jax.train import init_state
 
 # So few trials on a device fit anywhere; more are counted against the memory there is.
 _FEW_TRIALS = 8

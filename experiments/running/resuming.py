@@ -11,7 +11,7 @@ from msd_jax import processes, sweep
 from msd_jax.checkpoints import Checkpoints
 from msd_jax.devices import to_host
 from msd_jax.errors import InputError
-from msd_jax.train import TrainState
+from msd_jax.state import TrainState
 
 
 def restore(

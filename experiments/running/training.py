@@ -24,7 +24,7 @@ from msd_jax.devices import to_host
 from msd_jax.diagnosis import diagnose
 from msd_jax.held_out import predict_batches
 from msd_jax.hyperparams import Hyperparams
-from msd_jax.train import TrainState
+from msd_jax.state import TrainState
 
 # So much of an epoch is lost at most when a run is killed without a word.
 _SECONDS_BETWEEN_SAVES = 300.0

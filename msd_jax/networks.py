@@ -1,0 +1,90 @@
+"""One network over one piece of a song: the MLP, and the LSTM with its heads."""
+
+from typing import NamedTuple
+
+import jax
+
+from msd_jax import lstm
+from msd_jax.config import Config
+from msd_jax.dense import DenseParams, dense, init_dense
+from msd_jax.lstm import LSTMParams
+
+
+class MLPParams(NamedTuple):
+    """Two hidden layers and the output layer."""
+
+    first: DenseParams
+    second: DenseParams
+    output: DenseParams
+
+
+class NetworkParams(NamedTuple):
+    """One LSTM with its heads; `relu` and `secondary` are None where the model has none."""
+
+    lstm: LSTMParams
+    relu: DenseParams | None
+    output: DenseParams
+    secondary: DenseParams | None
+
+
+class Outputs(NamedTuple):
+    """What a network says of a batch; an ensemble's arrays have a leading axis M.
+
+    logits [B, K]; hidden_states [T, B, H] (None: no LSTM); reconstruction [B, T*F] or binary_logits
+    [B, K] where there is such a secondary task.
+    """
+
+    logits: jax.Array
+    hidden_states: jax.Array | None = None
+    reconstruction: jax.Array | None = None
+    binary_logits: jax.Array | None = None
+
+
+def init_mlp(config: Config, key: jax.Array) -> MLPParams:
+    """The two hidden layers and the output layer, drawn from the key."""
+    num_inputs = config.num_segments * config.num_features
+    sizes = (num_inputs, config.num_hidden, config.num_hidden, config.num_genres)
+    keys = jax.random.split(key, 3)
+    return MLPParams(*map(init_dense, keys, sizes[:-1], sizes[1:]))
+
+
+def apply_mlp(
+    config: Config, params: MLPParams, inputs: jax.Array, key: jax.Array | None = None
+) -> Outputs:
+    """inputs [B, T, F], all segments side by side; `key` as in `Model`."""
+    hidden = jax.nn.relu(dense(params.first, inputs.reshape(inputs.shape[0], -1)))
+    return Outputs(logits=dense(params.output, jax.nn.relu(dense(params.second, hidden))))
+
+
+def init_network(config: Config, key: jax.Array) -> NetworkParams:
+    """One LSTM; the same key gives the same shared layers whatever heads stand on them."""
+    lstm_key, relu_key, output_key, secondary_key = jax.random.split(key, 4)
+    num_hidden = config.num_hidden
+    secondary_sizes = {
+        "autoencoder": config.num_segments * config.num_features,
+        "binary": config.num_genres,
+    }
+    return NetworkParams(
+        lstm=lstm.init(lstm_key, config.num_features, num_hidden),
+        relu=init_dense(relu_key, num_hidden, num_hidden) if config.head == "relu" else None,
+        output=init_dense(output_key, num_hidden, config.num_genres),
+        secondary=init_dense(secondary_key, num_hidden, secondary_sizes[config.secondary])
+        if config.model == "multitask"
+        else None,
+    )
+
+
+def apply_network(
+    config: Config, params: NetworkParams, inputs: jax.Array, key: jax.Array | None = None
+) -> Outputs:
+    """inputs [B, T, F] read segment by segment; `key` as in `Model`."""
+    hidden_states = lstm.unroll(params.lstm, inputs.swapaxes(0, 1))
+    shared = hidden_states[-1]
+    if params.relu is not None:
+        shared = jax.nn.relu(dense(params.relu, shared))
+    outputs = Outputs(logits=dense(params.output, shared), hidden_states=hidden_states)
+    if params.secondary is None:
+        return outputs
+    if config.secondary == "autoencoder":
+        return outputs._replace(reconstruction=dense(params.secondary, shared))
+    return outputs._replace(binary_logits=dense(params.secondary, shared))
