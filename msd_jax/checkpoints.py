@@ -1,6 +1,6 @@
 """Checkpoints of a whole sweep: saved by orbax, verified by us, walked back where damaged.
 
-A checkpoint is a flat dictionary of arrays by dotted path ("params.lstm.kernel"), and beside it the
+A checkpoint is a flat dictionary of arrays by dotted path ("params.output.bias"), and beside it the
 sha256 of each, the number of trials and what the checkpoint belongs to. Orbax restores a flipped
 bit without a word, so what comes back is compared with the hashes; a step that does not verify
 becomes corrupt-<step> and the one before it is taken.

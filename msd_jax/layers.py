@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from msd_jax import lstm
+from msd_jax.config import Layers
 from msd_jax.lstm import LSTMParams
 
 _EPSILON = 1e-5  # added to the variance
@@ -75,19 +76,14 @@ def dropout(inputs: jax.Array, rate: float, key: jax.Array | None, place: int) -
 
 
 def init(
-    key: jax.Array,
-    num_features: int,
-    num_hidden: int,
-    num_layers: int = 1,
-    bidirectional: bool = False,
-    layer_norm: bool = False,
+    key: jax.Array, num_features: int, num_hidden: int, options: Layers
 ) -> tuple[LayerParams, ...]:
     """`lstm.init` for every layer and direction.
 
     The first layer, forward, is drawn from `key` itself: a layer or a direction more leaves it as
     it is, so that networks of a seed start alike where they are alike.
     """
-    width = 2 * num_hidden if bidirectional else num_hidden
+    width = options.num_directions * num_hidden
 
     def one(index: int) -> LayerParams:
         num_inputs = width if index else num_features
@@ -95,11 +91,13 @@ def init(
         backward_key = jax.random.fold_in(key, 2 * index + 1)
         return LayerParams(
             forward=lstm.init(forward_key, num_inputs, num_hidden),
-            backward=lstm.init(backward_key, num_inputs, num_hidden) if bidirectional else None,
-            norm=init_norm(width) if layer_norm else None,
+            backward=lstm.init(backward_key, num_inputs, num_hidden)
+            if options.bidirectional
+            else None,
+            norm=init_norm(width) if options.layer_norm else None,
         )
 
-    return tuple(map(one, range(num_layers)))
+    return tuple(map(one, range(options.num_layers)))
 
 
 def _directions(params: LayerParams, inputs: jax.Array) -> tuple[jax.Array, ...]:

@@ -26,7 +26,7 @@ from msd_jax.songs import CROPS
 from msd_jax.trained import Origin, Trained, TrainedTrial, params_like
 from msd_jax.trees import flatten, unflatten
 
-FORMAT = 1
+FORMAT = 2
 _MAX_SIZE = 10**6  # of any number that makes a shape
 
 
@@ -106,11 +106,20 @@ def _is_whole(value: Any, least: int = 0, most: int = 2**31) -> bool:
     return type(value) is int and least <= value <= most
 
 
-def _config(fields: dict[str, Any]) -> Config:
+def _options(kind: Any, fields: dict[str, Any]) -> Any:
+    """A dataclass of `config.py` from its fields, each of the type of its default (a whole number
+    where it has none), with the dataclasses nested in it.
+    """
+    defaults, values = {field.name: field.default for field in dataclasses.fields(kind)}, {}
     for name, value in fields.items():
-        is_size = _is_whole(value, most=_MAX_SIZE)
-        _require(isinstance(value, str) or is_size, f"{name} is {value!r:.40}")
-    return Config(**fields)
+        wanted = int if defaults[name] is dataclasses.MISSING else type(defaults[name])
+        if dataclasses.is_dataclass(wanted):
+            values[name] = _options(wanted, value)
+            continue
+        is_fit = _is_whole(value, most=_MAX_SIZE) if wanted is int else type(value) is wanted
+        _require(is_fit, f"{name} is {value!r:.40}")
+        values[name] = value
+    return kind(**values)
 
 
 def _trials(values: list[dict[str, Any]]) -> tuple[TrainedTrial, ...]:
@@ -142,7 +151,7 @@ def _interpret(text: str, arrays: dict[str, np.ndarray]) -> Trained:
     """What the file says; what is wrong with it raises one of several built-in errors."""
     described = json.loads(text)
     _require(described["format"] == FORMAT, f"its format is not {FORMAT}: another program's")
-    config, trials = _config(described["config"]), _trials(described["trials"])
+    config, trials = _options(Config, described["config"]), _trials(described["trials"])
     genre_names, crop = _genre_names(described["genre_names"]), described["crop"]
     _require(len(genre_names) == config.num_genres, "genre_names are not as many as the genres")
     _require(crop is None or crop in CROPS, "crop")

@@ -70,12 +70,20 @@ def _init_first_member(config: Config, key: jax.Array) -> NetworkParams:
     return init_network(config, jax.random.fold_in(key, 0))
 
 
+def _apply_first_member(
+    config: Config, params: NetworkParams, inputs: jax.Array, key: jax.Array | None = None
+) -> Outputs:
+    return apply_network(
+        config, params, inputs, None if key is None else jax.random.fold_in(key, 0)
+    )
+
+
 def _member_keys(key: jax.Array, num_members: int) -> jax.Array:
     return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(num_members))
 
 
 def _init_ensemble(config: Config, key: jax.Array) -> EnsembleParams:
-    """Member 0 starts as the baseline of the same key, so that one snippet is the baseline."""
+    """Member 0 starts and draws as the baseline of the same key, so that one snippet is that."""
     member_keys = _member_keys(key, config.num_snippets)
     members = jax.vmap(functools.partial(init_network, config))(member_keys)
     return EnsembleParams(members, jnp.zeros(config.num_snippets))
@@ -93,9 +101,9 @@ def make_model(config: Config) -> Model:
     """The model that `config` names."""
     networks: dict[str, tuple[Callable, Callable]] = {
         "mlp": (init_mlp, apply_mlp),
-        "baseline": (_init_first_member, apply_network),
+        "baseline": (_init_first_member, _apply_first_member),
         "ensemble": (_init_ensemble, _apply_ensemble),
-        "multitask": (_init_first_member, apply_network),
+        "multitask": (_init_first_member, _apply_first_member),
     }
     init, apply = networks[config.model]
     return Model(functools.partial(init, config), functools.partial(apply, config))

@@ -1,13 +1,21 @@
-"""One network over one piece of a song: the MLP, and the LSTM with its heads."""
+"""One network over one piece of a song: the MLP, and LSTM layers with their heads."""
 
 from typing import NamedTuple
 
 import jax
 
-from msd_jax import lstm
+from msd_jax import layers
 from msd_jax.config import Config
 from msd_jax.dense import DenseParams, dense, init_dense
-from msd_jax.lstm import LSTMParams
+from msd_jax.layers import LayerParams, dropout
+from msd_jax.readout import (
+    AttentionParams,
+    attention,
+    init_attention,
+    last_state,
+    max_state,
+    mean_state,
+)
 
 
 class MLPParams(NamedTuple):
@@ -19,9 +27,12 @@ class MLPParams(NamedTuple):
 
 
 class NetworkParams(NamedTuple):
-    """One LSTM with its heads; `relu` and `secondary` are None where the model has none."""
+    """LSTM layers, lowest first, with the readout's attention and the heads that stand on it;
+    `attention`, `relu` and `secondary` are None where the model has none.
+    """
 
-    lstm: LSTMParams
+    layers: tuple[LayerParams, ...]
+    attention: AttentionParams | None
     relu: DenseParams | None
     output: DenseParams
     secondary: DenseParams | None
@@ -30,12 +41,12 @@ class NetworkParams(NamedTuple):
 class Outputs(NamedTuple):
     """What a network says of a batch; an ensemble's arrays have a leading axis M.
 
-    logits [B, K]; hidden_states [T, B, H] (None: no LSTM); reconstruction [B, T*F] or binary_logits
-    [B, K] where there is such a secondary task.
+    logits [B, K]; hidden_states [T, B, H] for each layer and direction (None: no LSTM);
+    reconstruction [B, T*F] or binary_logits [B, K] where there is such a secondary task.
     """
 
     logits: jax.Array
-    hidden_states: jax.Array | None = None
+    hidden_states: tuple[jax.Array, ...] | None = None
     reconstruction: jax.Array | None = None
     binary_logits: jax.Array | None = None
 
@@ -57,29 +68,42 @@ def apply_mlp(
 
 
 def init_network(config: Config, key: jax.Array) -> NetworkParams:
-    """One LSTM; the same key gives the same shared layers whatever heads stand on them."""
+    """LSTM layers and heads; the same key gives the same layers whatever heads stand on them."""
     lstm_key, relu_key, output_key, secondary_key = jax.random.split(key, 4)
     num_hidden = config.num_hidden
+    width = config.layers.num_directions * num_hidden
+    shared = num_hidden if config.head == "relu" else width
     secondary_sizes = {
         "autoencoder": config.num_segments * config.num_features,
         "binary": config.num_genres,
     }
     return NetworkParams(
-        lstm=lstm.init(lstm_key, config.num_features, num_hidden),
-        relu=init_dense(relu_key, num_hidden, num_hidden) if config.head == "relu" else None,
-        output=init_dense(output_key, num_hidden, config.num_genres),
-        secondary=init_dense(secondary_key, num_hidden, secondary_sizes[config.secondary])
+        layers=layers.init(lstm_key, config.num_features, num_hidden, config.layers),
+        attention=init_attention(width) if config.layers.readout == "attention" else None,
+        relu=init_dense(relu_key, width, num_hidden) if config.head == "relu" else None,
+        output=init_dense(output_key, shared, config.num_genres),
+        secondary=init_dense(secondary_key, shared, secondary_sizes[config.secondary])
         if config.model == "multitask"
         else None,
     )
+
+
+def _read_out(config: Config, params: NetworkParams, states: jax.Array) -> jax.Array:
+    """What the heads get of the last layer, [T, B, D] -> [B, D]."""
+    if params.attention is not None:
+        return attention(params.attention, states)
+    if config.layers.readout == "last":
+        return last_state(states, config.layers.num_directions)
+    return {"mean": mean_state, "max": max_state}[config.layers.readout](states)
 
 
 def apply_network(
     config: Config, params: NetworkParams, inputs: jax.Array, key: jax.Array | None = None
 ) -> Outputs:
     """inputs [B, T, F] read segment by segment; `key` as in `Model`."""
-    hidden_states = lstm.unroll(params.lstm, inputs.swapaxes(0, 1))
-    shared = hidden_states[-1]
+    rate = config.layers.dropout
+    states, hidden_states = layers.unroll(params.layers, inputs.swapaxes(0, 1), rate, key)
+    shared = dropout(_read_out(config, params, states), rate, key, place=0)
     if params.relu is not None:
         shared = jax.nn.relu(dense(params.relu, shared))
     outputs = Outputs(logits=dense(params.output, shared), hidden_states=hidden_states)

@@ -34,6 +34,7 @@ class Objective(NamedTuple):
 def network_terms(params: Params, outputs: Outputs, inputs: jax.Array, labels: jax.Array) -> Terms:
     """The terms of E of one network on a batch, each []; only those that the model has.
 
+    The activation stabiliser is the sum of those of every layer and direction.
     The secondary term of the autoencoder is the mean over elements of the squared error; that of
     the binary tasks is the sum over genres of their cross-entropies, averaged over songs.
     """
@@ -42,7 +43,8 @@ def network_terms(params: Params, outputs: Outputs, inputs: jax.Array, labels: j
         "l2_penalty": losses.l2_penalty(weights(params)),
     }
     if outputs.hidden_states is not None:
-        terms["norm_stabilizer"] = jnp.mean(losses.norm_stabilizer(outputs.hidden_states))
+        penalties = [jnp.mean(losses.norm_stabilizer(states)) for states in outputs.hidden_states]
+        terms["norm_stabilizer"] = sum(penalties, start=jnp.zeros(()))
     if outputs.reconstruction is not None:
         targets = inputs.reshape(outputs.reconstruction.shape)
         terms["secondary"] = jnp.mean(losses.squared_error(outputs.reconstruction, targets))

@@ -1,4 +1,4 @@
-"""Trees of arrays as flat dictionaries by dotted path ("params.lstm.kernel"), and back."""
+"""Trees of arrays as flat dictionaries by dotted path ("params.output.kernel"), and back."""
 
 from typing import Any
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from msd_jax import layers, lstm
+from msd_jax.config import Layers
 from msd_jax.layers import LayerParams, NormParams
 
 T, B, F, H = 6, 3, 4, 5
@@ -19,7 +20,7 @@ def songs(dtype=jnp.float32) -> jax.Array:
 
 def random_params(dtype=jnp.float32, **fields) -> tuple[LayerParams, ...]:
     """`layers.init` with biases, scales and offsets that are not those of the start."""
-    params = layers.init(KEY, F, H, **fields)
+    params = layers.init(KEY, F, H, Layers(**fields))
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(2), len(leaves))
     return structure.unflatten(
@@ -43,7 +44,7 @@ def stacked(params, inputs):
 
 
 def test_one_layer_is_the_lstm_to_the_bit():
-    params = layers.init(KEY, F, H)
+    params = layers.init(KEY, F, H, Layers())
     chex.assert_trees_all_equal(params, (LayerParams(lstm.init(KEY, F, H)),))
     outputs, hidden_states = layers.unroll(params, songs())
     expected = lstm.unroll(params[0].forward, songs())
@@ -60,8 +61,8 @@ def test_two_layers_are_one_after_the_other():
 
 
 def test_more_layers_and_directions_leave_the_first_as_it_starts():
-    alone = layers.init(KEY, F, H)[0].forward
-    deep = layers.init(KEY, F, H, num_layers=3, bidirectional=True)
+    alone = layers.init(KEY, F, H, Layers())[0].forward
+    deep = layers.init(KEY, F, H, Layers(num_layers=3, bidirectional=True))
     chex.assert_trees_all_equal(deep[0].forward, alone)
     kernels = [p.kernel for layer in deep for p in (layer.forward, layer.backward)]
     assert [k.shape for k in kernels] == [(F + H, 4 * H)] * 2 + [(2 * H + H, 4 * H)] * 4

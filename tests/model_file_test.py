@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
 from msd_jax import model_file
-from msd_jax.config import Config
+from msd_jax.config import Config, Layers
 from msd_jax.errors import InputError
 from msd_jax.model_file import load_model, save_model
 from msd_jax.normaliser import Normaliser
@@ -25,6 +25,13 @@ CONFIGS = [
     Config(4, 2, 3, model="mlp", num_hidden=2),
     Config(4, 2, 3, head="relu", num_hidden=2),
     Config(4, 2, 3, model="multitask", secondary="binary", num_hidden=2, patience=3),
+    Config(
+        *(4, 2, 3),
+        num_hidden=2,
+        layers=Layers(
+            num_layers=2, bidirectional=True, readout="attention", dropout=0.25, layer_norm=True
+        ),
+    ),
 ]
 
 
@@ -38,7 +45,7 @@ def same(tree, other) -> bool:
 
 
 @pytest.mark.parametrize("raw", [True, False])
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.model + c.head)
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.model + c.head + c.layers.readout)
 def test_what_is_saved_is_loaded(tmp_path, config, raw):
     trained = make_trained(config, num_trials=3, raw=raw)
     save_model(tmp_path / "m.safetensors", trained)
@@ -50,9 +57,9 @@ def test_the_file_is_plain_safetensors_with_parameters_by_path(tmp_path):
     trained = make_trained()
     save_model(tmp_path / "m.safetensors", trained)
     arrays = load((tmp_path / "m.safetensors").read_bytes())
-    kernel = arrays["params.members.lstm.kernel"]
+    kernel = arrays["params.members.layers.0.forward.kernel"]
     assert kernel.shape == (2, 2, 2 + 2, 4 * 2)  # R, M, F + H, 4H
-    np.testing.assert_array_equal(kernel, trained.params.members.lstm.kernel)
+    np.testing.assert_array_equal(kernel, trained.params.members.layers[0].forward.kernel)
     assert arrays["normaliser.mean"].shape == (4, 2)
 
 
@@ -116,7 +123,7 @@ def changing(**changes):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format": 2},
+        {"format": 1},
         {"config__num_hidden": 10**9},
         {"config__num_hidden": 3},
         {"config__num_hidden": 2.0},
@@ -126,6 +133,13 @@ def changing(**changes):
         {"config__model": "transformer"},
         {"config__model": None},
         {"config__surprise": 1},
+        {"config__layers": 1},
+        {"config__layers": {"num_layers": 2}},
+        {"config__layers": {"num_layers": 10**6}},
+        {"config__layers": {"bidirectional": 1}},
+        {"config__layers": {"dropout": float("nan")}},
+        {"config__layers": {"readout": ["last"]}},
+        {"config__layers": {"surprise": 1}},
         {"config": []},
         {"trials": []},
         {"trials": [{"seed": 1}]},

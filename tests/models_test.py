@@ -74,10 +74,12 @@ def test_every_model_of_a_seed_starts_with_the_same_shared_layers():
     baseline = make(model="baseline").init(KEY)
     for fields in ({"model": "multitask"}, {"model": "multitask", "secondary": "binary"}):
         params = make(**fields).init(KEY)
-        chex.assert_trees_all_equal((params.lstm, params.output), (baseline.lstm, baseline.output))
+        chex.assert_trees_all_equal(
+            (params.layers, params.output), (baseline.layers, baseline.output)
+        )
     members = make(model="ensemble", num_snippets=2).init(KEY).members
     chex.assert_trees_all_equal(jax.tree.map(lambda x: x[0], members), baseline)
-    assert not jnp.allclose(members.lstm.kernel[0], members.lstm.kernel[1])
+    assert not jnp.allclose(members.output.kernel[0], members.output.kernel[1])
 
 
 def test_dense_kernel_is_a_truncated_normal():
@@ -97,7 +99,8 @@ def test_vmapped_members_equal_a_loop():
         member = jax.tree.map(lambda x, m=m: x[m], params.members)
         alone = single.apply(member, part)
         np.testing.assert_allclose(outputs.logits[m], alone.logits, atol=1e-6)
-        np.testing.assert_allclose(outputs.hidden_states[m], alone.hidden_states, atol=1e-6)
+        states = jax.tree.map(lambda x, m=m: x[m], outputs.hidden_states)
+        chex.assert_trees_all_close(states, alone.hidden_states, atol=1e-6)
 
 
 def test_a_member_ignores_the_other_snippets():
@@ -151,9 +154,10 @@ def test_alpha_zero_gives_the_baselines_gradient_on_what_they_share(secondary):
     )
     _, both = evaluate(multitask, multitask.init(KEY), hparams)
     _, alone = evaluate(baseline, baseline.init(KEY), hparams)
-    chex.assert_trees_all_close((both.lstm, both.output), (alone.lstm, alone.output), atol=1e-7)
+    chex.assert_trees_all_close((both.layers, both.output), (alone.layers, alone.output), atol=1e-7)
     _, weighted = evaluate(multitask, multitask.init(KEY), HPARAMS)
-    assert not jnp.allclose(weighted.lstm.kernel, alone.lstm.kernel, atol=1e-6)
+    kernels = [grads.layers[0].forward.kernel for grads in (weighted, alone)]
+    assert not jnp.allclose(*kernels, atol=1e-6)
 
 
 @pytest.mark.parametrize("fields", [{"model": "multitask"}, {"model": "baseline", "head": "relu"}])

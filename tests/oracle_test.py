@@ -13,6 +13,7 @@ from msd_jax.batches import Batch
 from msd_jax.config import Config
 from msd_jax.dense import DenseParams
 from msd_jax.hyperparams import Hyperparams
+from msd_jax.layers import LayerParams
 from msd_jax.lstm import LSTMParams
 from msd_jax.models import EnsembleParams, make_model
 from msd_jax.networks import NetworkParams
@@ -68,7 +69,8 @@ def network(dtype, secondary: str | None = None, relu: bool = False) -> NetworkP
         return [get(f"param_{name}", dtype) for name in names]
 
     return NetworkParams(
-        lstm=LSTMParams(*pair("kernel", "bias")),
+        layers=(LayerParams(LSTMParams(*pair("kernel", "bias"))),),
+        attention=None,
         relu=DenseParams(*pair("relu_w", "relu_b")) if relu else None,
         output=DenseParams(*pair("head_w", "head_b")),
         secondary=DenseParams(*pair(f"{secondary}_w", f"{secondary}_b")) if secondary else None,
@@ -77,7 +79,7 @@ def network(dtype, secondary: str | None = None, relu: bool = False) -> NetworkP
 
 @pytest.mark.parametrize("unroll", [lstm.unroll, lstm.unroll_plain])
 def test_hidden_states(dtype, unroll):
-    params, inputs = network(dtype).lstm, batch(dtype).inputs.swapaxes(0, 1)
+    params, inputs = network(dtype).layers[0].forward, batch(dtype).inputs.swapaxes(0, 1)
     hidden_states = unroll(params, inputs, lstm.zero_state(params, 4))
     close(hidden_states.swapaxes(0, 1), "hidden_states")
     close(losses.norm_stabilizer(hidden_states), "norm_stabilizer")
@@ -115,8 +117,8 @@ def test_objective_and_every_gradient(dtype, name, secondary, secondary_term):
     else:
         close(report.terms["secondary"], secondary_term)
         close(grads.secondary.kernel, f"grad_loss_{name}_{secondary}_w")
-    close(grads.lstm.kernel, f"grad_loss_{name}_kernel")
-    close(grads.lstm.bias, f"grad_loss_{name}_bias")
+    close(grads.layers[0].forward.kernel, f"grad_loss_{name}_kernel")
+    close(grads.layers[0].forward.bias, f"grad_loss_{name}_bias")
     close(grads.output.kernel, f"grad_loss_{name}_head_w")
 
 
@@ -125,13 +127,14 @@ def test_ensemble(dtype):
     kernel, bias, head_w, head_b = (
         get(f"param_member_{name}", dtype) for name in ("kernel", "bias", "head_w", "head_b")
     )
-    members = NetworkParams(LSTMParams(kernel, bias), None, DenseParams(head_w, head_b), None)
+    layers = (LayerParams(LSTMParams(kernel, bias)),)
+    members = NetworkParams(layers, None, None, DenseParams(head_w, head_b), None)
     config = Config(12, 5, 3, model="ensemble", num_hidden=7, num_snippets=2)
     outputs = jax.jit(make_model(config).apply)(
         EnsembleParams(members, jnp.zeros(2, dtype)), inputs
     )
     close(outputs.logits, "member_logits")
-    close(jax.vmap(losses.norm_stabilizer)(outputs.hidden_states), "member_norm_stabilizer")
+    close(jax.vmap(losses.norm_stabilizer)(*outputs.hidden_states), "member_norm_stabilizer")
     log_probs = jax.nn.log_softmax(outputs.logits)
     close(pooling.mean_pool(log_probs), "pooled_mean_log_probs")
     close(pooling.product_pool(log_probs), "pooled_product_log_probs")
@@ -146,7 +149,7 @@ def test_three_adam_steps(dtype):
     step = jax.jit(functools.partial(train_step, CONFIGS["baseline"]))
     for _ in range(3):
         params, opt_state, _ = step(params, opt_state, hparams(l2=0.0), batch(dtype))
-    close(params.lstm.kernel, "adam3_kernel")
-    close(params.lstm.bias, "adam3_bias")
+    close(params.layers[0].forward.kernel, "adam3_kernel")
+    close(params.layers[0].forward.bias, "adam3_bias")
     close(params.output.kernel, "adam3_head_w")
     close(params.output.bias, "adam3_head_b")

@@ -8,6 +8,7 @@ import pytest
 from msd_jax.config import Config
 from msd_jax.dense import DenseParams
 from msd_jax.evaluation import evaluate
+from msd_jax.layers import LayerParams
 from msd_jax.lstm import LSTMParams
 from msd_jax.models import EnsembleParams, make_model
 from msd_jax.networks import MLPParams, NetworkParams
@@ -52,9 +53,8 @@ def constant_ensemble(*logits: list[tuple[float, float]]) -> EnsembleParams:
     def zeros(*shape: int) -> np.ndarray:
         return np.zeros((num_trials, num_members, *shape), np.float32)
 
-    members = NetworkParams(
-        LSTMParams(zeros(3, 4), zeros(4)), None, DenseParams(zeros(1, 2), bias), None
-    )
+    layers = (LayerParams(LSTMParams(zeros(3, 4), zeros(4))),)
+    members = NetworkParams(layers, None, None, DenseParams(zeros(1, 2), bias), None)
     return EnsembleParams(members, np.zeros((num_trials, num_members), np.float32))
 
 

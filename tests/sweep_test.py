@@ -88,7 +88,7 @@ def test_seeds_and_every_hyperparameter_make_a_difference():
         for name, value in (("seed", 2), ("learning_rate", 0.02), ("l2", 0.0), ("beta", 2.0))
     ]
     states, _ = train(CONFIG, [base, *others], 2)
-    kernels = states.params.lstm.kernel
+    kernels = states.params.layers[0].forward.kernel
     for index in range(1, 5):
         assert np.abs(kernels[index] - kernels[0]).max() > 1e-6
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments.command import process_flags
+from experiments.running import layer_flags
 from msd_jax.config import HEADS, MODELS, POOLINGS, PRECISIONS, SECONDARIES
 
 _LARGEST = 1e30  # what is computed from it must stay in float32
@@ -208,6 +209,7 @@ TENSORBOARD = flags.DEFINE_bool(
 GROUPS = {
     "Data": (DATASET, DATA_DIR, FOLD),
     "Model": (MODEL, NUM_HIDDEN, HEAD, NUM_SNIPPETS, POOLING, SECONDARY, ALPHA),
+    "Layers of an LSTM": layer_flags.LAYERS,
     "Training": (NUM_EPOCHS, BATCH_SIZE, LEARNING_RATE, L2, BETA, PATIENCE),
     "Trials": (NUM_SEEDS, SEED),
     "Machine and files": (

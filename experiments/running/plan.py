@@ -6,12 +6,13 @@ import math
 from typing import Any, NamedTuple
 
 from experiments.running.settings import Settings
-from msd_jax.config import Config
+from msd_jax.config import Config, Layers
 from msd_jax.dataset import Dataset
 from msd_jax.errors import InputError
 from msd_jax.sweep import Trial, grid
 
 _CONFIG_FLAGS = ("model", "head", "pooling", "secondary", "batch_size", "patience")
+_LAYER_FLAGS = ("num_layers", "bidirectional", "readout", "dropout", "layer_norm")
 _TRACED = ("learning_rate", "l2", "beta", "alpha")
 
 
@@ -50,22 +51,28 @@ def make_plan(settings: Settings, dataset: Dataset) -> list[Part]:
     return make_parts(settings, dataset.num_segments, dataset.num_features, dataset.num_genres)
 
 
+def _given(settings: Settings, names: tuple[str, ...]) -> dict[str, Any]:
+    """The settings of these names, but for those that are None."""
+    values = {name: getattr(settings, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def make_parts(
     settings: Settings, num_segments: int, num_features: int, num_genres: int
 ) -> list[Part]:
     """The same for songs of T, F and K, when the songs themselves are not at hand."""
-    static = {name: getattr(settings, name) for name in _CONFIG_FLAGS}
-    shape: dict[str, Any] = {
+    static: dict[str, Any] = {
         "num_segments": num_segments,
         "num_features": num_features,
         "num_genres": num_genres,
+        "layers": Layers(**_given(settings, _LAYER_FLAGS)),
+        **_given(settings, _CONFIG_FLAGS),
     }
-    given: dict[str, Any] = {n: value for n, value in static.items() if value is not None}
     seeds = range(settings.seed, settings.seed + settings.num_seeds)
     points = {name: getattr(settings, name) or (0.0,) for name in _TRACED}
     trials = grid(seeds, **points)
     return [
-        Part(Config(**shape, **given, num_hidden=num_hidden, num_snippets=num_snippets), trials)
+        Part(Config(**static, num_hidden=num_hidden, num_snippets=num_snippets), trials)
         for num_hidden, num_snippets in itertools.product(
             settings.num_hidden, settings.num_snippets or (1,)
         )

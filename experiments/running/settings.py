@@ -10,13 +10,19 @@ from experiments.command.process_flags import DEFAULT_HEARTBEAT_SECONDS
 from experiments.running import flags
 from msd_jax.errors import InputError
 
+_LSTMS = ("baseline", "ensemble", "multitask")
 # Which models a flag speaks to, and what it is by default; elsewhere it is None.
 _BY_MODEL: dict[str, tuple[tuple[str, ...], Any]] = {
     "num_snippets": (("ensemble",), (4,)),
     "pooling": (("ensemble",), "product"),
     "secondary": (("multitask",), "autoencoder"),
     "alpha": (("multitask",), (1.0,)),
-    "beta": (("baseline", "ensemble", "multitask"), (100.0,)),
+    "beta": (_LSTMS, (100.0,)),
+    "num_layers": (_LSTMS, 1),
+    "bidirectional": (_LSTMS, False),
+    "readout": (_LSTMS, "last"),
+    "dropout": (_LSTMS, 0.0),
+    "layer_norm": (_LSTMS, False),
 }
 
 
@@ -34,6 +40,11 @@ class Settings:
     pooling: str | None
     secondary: str | None
     alpha: tuple[float, ...] | None
+    num_layers: int | None
+    bidirectional: bool | None
+    readout: str | None
+    dropout: float | None
+    layer_norm: bool | None
     num_epochs: int
     batch_size: int
     learning_rate: tuple[float, ...]

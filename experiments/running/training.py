@@ -89,7 +89,7 @@ def _mean_of_finite(values: np.ndarray) -> float:
 
 def _describe_width(part: Part) -> str:
     snippets = f" x {part.config.num_snippets} snippets" if part.config.model == "ensemble" else ""
-    return f"{part.config.num_hidden} hidden{snippets}"
+    return ", ".join([f"{part.config.num_hidden} hidden{snippets}", *part.config.layers.in_words])
 
 
 def _describe_epoch(part: Part, epoch: Epoch, num_epochs: int) -> str:
