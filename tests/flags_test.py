@@ -8,8 +8,9 @@ import pytest
 from absl import flags as absl_flags
 
 from experiments.running import flags
-from experiments.running.plan import make_plan
+from experiments.running.plan import make_parts, make_plan
 from experiments.running.settings import Settings, read_settings
+from msd_jax.config import Layers
 from msd_jax.dataset import Dataset
 from msd_jax.errors import InputError
 from tests.small import make_songs
@@ -48,6 +49,11 @@ def test_defaults_are_the_reports(model, num_hidden, num_epochs, beta, alpha, nu
         ["--model=baseline", "--alpha=2"],
         ["--model=mlp", "--beta=1"],
         ["--model=mlp", "--head=relu"],
+        ["--model=mlp", "--num_layers=2"],
+        ["--model=mlp", "--nobidirectional"],
+        ["--model=mlp", "--readout=mean"],
+        ["--model=mlp", "--dropout=0"],
+        ["--model=mlp", "--layer_norm"],
         ["--model=multitask", "--num_snippets=4"],
         ["--model=baseline", "--pooling=mean"],
         ["--model=ensemble", "--secondary=binary"],
@@ -92,6 +98,15 @@ def test_lists_make_the_full_grid_and_widths_make_programs():
         points = [(t.seed, t.beta, t.l2) for t in part.trials]
         assert len(points) == len(set(points)) == 2 * 2 * 3
         assert {seed for seed, _, _ in points} == {7, 8}
+
+
+@pytest.mark.parametrize("model", ["baseline", "ensemble", "multitask"])
+def test_layers_reach_the_program_and_are_the_reports_by_default(model):
+    (part,) = make_parts(settings(f"--model={model}"), 8, 3, 3)
+    assert part.config.layers == Layers()
+    flags_of_all = ["--num_layers=3", "--bidirectional", "--readout=max", "--dropout=0.5"]
+    (part,) = make_parts(settings(f"--model={model}", *flags_of_all, "--layer_norm"), 8, 3, 3)
+    assert part.config.layers == Layers(3, True, "max", 0.5, True)
 
 
 def test_help_is_quick_and_names_every_flag_with_default_and_the_reports_value():

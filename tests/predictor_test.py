@@ -14,7 +14,7 @@ from msd_jax.models import EnsembleParams, make_model
 from msd_jax.networks import MLPParams, NetworkParams
 from msd_jax.predictor import predict
 from msd_jax.program import to_program
-from tests.small import CONFIG, ENSEMBLE, F, K, T, make_songs
+from tests.small import CONFIG, ENSEMBLE, RICH, F, K, T, make_songs
 
 
 def stacked(config: Config, num_trials: int):
@@ -103,7 +103,7 @@ def test_no_songs_have_no_answers():
     assert (said.log_probs.shape, said.snippet_log_probs.shape) == ((0, K), (2, 0, K))
 
 
-@pytest.mark.parametrize("config", [CONFIG, ENSEMBLE], ids=lambda c: c.model)
+@pytest.mark.parametrize("config", [CONFIG, ENSEMBLE, RICH], ids=["baseline", "ensemble", "rich"])
 def test_the_program_says_the_same_for_any_number_of_songs(config):
     pytest.importorskip("flatbuffers")
     params = stacked(config, 2)

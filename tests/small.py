@@ -1,13 +1,22 @@
 """A small model and a few songs, for tests of the training loop."""
 
+import dataclasses
+
 import numpy as np
 
-from msd_jax.config import Config
+from msd_jax.config import Config, Layers
 from msd_jax.dataset import Songs
 
 T, F, K = 6, 3, 3
 CONFIG = Config(T, F, K, num_hidden=5, batch_size=4)
 ENSEMBLE = Config(T, F, K, model="ensemble", num_snippets=2, num_hidden=5, batch_size=4)
+# All that an LSTM network may have beyond the report's, in an ensemble.
+RICH = dataclasses.replace(
+    ENSEMBLE,
+    layers=Layers(
+        num_layers=2, bidirectional=True, readout="attention", dropout=0.5, layer_norm=True
+    ),
+)
 
 
 def make_songs(num_songs: int, seed: int = 0) -> Songs:

@@ -1,5 +1,6 @@
 """Many trials: each is what it would be alone, to the bit."""
 
+import dataclasses
 import functools
 import itertools
 
@@ -9,12 +10,13 @@ import numpy as np
 import pytest
 
 from msd_jax import sweep
+from msd_jax.config import Layers
 from msd_jax.devices import make_layout, to_host
 from msd_jax.held_out import make_predict, predict_batches
 from msd_jax.metrics import correct, negative_log_likelihood
 from msd_jax.models import make_model, num_params
 from msd_jax.sweep import Trial
-from tests.small import CONFIG, ENSEMBLE, make_songs
+from tests.small import CONFIG, ENSEMBLE, RICH, make_songs
 
 TRAIN, VALID = make_songs(10), make_songs(7, seed=1)
 TRIALS = [
@@ -62,8 +64,11 @@ def pick(tree, index):
     return jax.tree.map(lambda x: x[index], tree)
 
 
-@pytest.mark.parametrize("config", [CONFIG, ENSEMBLE], ids=lambda config: config.model)
-@pytest.mark.parametrize("num_devices", [1, 2])
+@pytest.mark.parametrize(
+    ("config", "num_devices"),
+    [(CONFIG, 1), (CONFIG, 2), (ENSEMBLE, 1), (ENSEMBLE, 2), (RICH, 2)],
+    ids=["baseline-1", "baseline-2", "ensemble-1", "ensemble-2", "rich-2"],
+)
 def test_a_trial_in_a_sweep_is_the_trial_alone(config, num_devices):
     together = train(config, TRIALS, num_devices)
     for index in (0, 2, 4):
@@ -114,18 +119,23 @@ def test_batched_trials_agree_with_single_ones():
     chex.assert_trees_all_close(to_host(batched, 5).params, single.params, atol=1e-5)
 
 
-def test_one_trial_alone_divides_its_batches_and_agrees_to_rounding():
-    layout = make_layout(1, CONFIG.batch_size)
+@pytest.mark.parametrize(
+    "config",
+    [CONFIG, dataclasses.replace(CONFIG, layers=Layers(num_layers=2, dropout=0.5))],
+    ids=["default", "dropout"],
+)
+def test_one_trial_alone_divides_its_batches_and_agrees_to_rounding(config):
+    layout = make_layout(1, config.batch_size)
     assert layout.split_batch
     assert layout.size == 1
     keys, hparams = sweep.place_inputs(TRIALS[:1], layout)
-    states = sweep.init_trials(CONFIG, keys, 1, layout)
+    states = sweep.init_trials(config, keys, 1, layout)
     songs = [sweep.share(songs, layout) for songs in (TRAIN, VALID)]
-    programs = sweep.compile_programs(CONFIG, layout, *songs)
+    programs = sweep.compile_programs(config, layout, *songs)
     states, metrics = run_epoch(programs, states, keys, hparams, *songs)
-    whole = train(CONFIG, TRIALS[:1], 1, num_epochs=1)
+    whole = train(config, TRIALS[:1], 1, num_epochs=1)
     chex.assert_trees_all_close(to_host((states, metrics), 1), whole, atol=1e-5)
-    (log_probs,) = predict(CONFIG, layout, states, songs[1], 1)["softmax"]
+    (log_probs,) = predict(config, layout, states, songs[1], 1)["softmax"]
     loss = negative_log_likelihood(log_probs, VALID.labels)
     np.testing.assert_allclose(loss, metrics["valid_loss"][0], rtol=1e-5)
 
