@@ -4,6 +4,7 @@ import pytest
 
 from experiments.measuring.peers import Contender, Size, flax_peer, sgemm_gflops
 from experiments.measuring.rows import MODELS, make_rows, our_contender, take_turns
+from msd_jax.config import Layers
 
 TINY = Size(num_hidden=4, batch_size=2, num_segments=4, num_features=3, num_genres=3)
 
@@ -13,6 +14,11 @@ def test_operations_of_a_song_by_hand():
     # through h; two operations each. 50 songs are the 1.68 GFLOP of a step.
     assert Size().song_flops == 2 * 120 * 400 * (125 + 125 + 100)
     assert 50 * Size().song_flops == pytest.approx(1.68e9)
+    # Both directions are two of them. A layer above reads 200 units of both, gives the kernel's
+    # gradient, and sends gradients back to its own 100 and those 200.
+    both = Layers(num_layers=2, bidirectional=True)
+    above = 2 * 120 * 400 * (300 + 300 + 100 + 200)
+    assert Size().flops_of(both) == 2 * (Size().song_flops + above)
 
 
 def test_rows_by_hand():
@@ -37,7 +43,7 @@ def test_contenders_take_turns():
     assert limit > 0
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, "baseline, 2 layers, dropout"])
 def test_our_models_run(name):
     contender = our_contender(name, TINY, 2)
     assert (contender.trials, contender.songs) == (2, 2 * 32 * 2)  # trials x batches x B

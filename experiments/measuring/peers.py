@@ -18,6 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from msd_jax.config import Layers
+
 
 class Size(NamedTuple):
     """Of the model and its songs: the report's."""
@@ -30,18 +32,26 @@ class Size(NamedTuple):
 
     @property
     def song_flops(self) -> int:
-        """Floating point operations of training on one song: the LSTM's products, forward, for the
-        kernel's gradient, and back through the hidden state.
+        """`flops_of` the report's one layer."""
+        return self.flops_of(Layers())
+
+    def flops_of(self, layers: Layers) -> int:
+        """Floating point operations of training on one song: the LSTMs' products, forward, for the
+        kernel's gradient, and back through the hidden state and, above the first layer, the inputs.
         """
-        once = 2 * self.num_segments * 4 * self.num_hidden
-        return once * (2 * (self.num_features + self.num_hidden) + self.num_hidden)
+        num_hidden, width = self.num_hidden, layers.num_directions * self.num_hidden
+        first = 2 * (self.num_features + num_hidden) + num_hidden
+        above = (layers.num_layers - 1) * (2 * (width + num_hidden) + num_hidden + width)
+        once = 2 * self.num_segments * 4 * num_hidden
+        return layers.num_directions * once * (first + above)
 
 
 class Contender(NamedTuple):
     """Something that trains.
 
     what: its name; trials: models trained at once; songs: that one call of `run` trains, over all
-    of them; compile_seconds and peak_bytes where they are known.
+    of them; compile_seconds and peak_bytes where they are known; layers: of what trains, so that
+    deeper networks are credited with their operations.
     """
 
     what: str
@@ -50,6 +60,7 @@ class Contender(NamedTuple):
     run: Callable[[], object]
     compile_seconds: float | None = None
     peak_bytes: int | None = None
+    layers: Layers = Layers()
 
 
 def random_songs(size: Size, num_batches: int) -> tuple[np.ndarray, np.ndarray]:

@@ -28,7 +28,7 @@ from experiments.measuring.peers import (
 from experiments.running.workdir import write_json
 from msd_jax import lstm, sweep
 from msd_jax.batches import draw, num_steps
-from msd_jax.config import Config
+from msd_jax.config import Config, Layers
 from msd_jax.dataset import Songs
 from msd_jax.devices import make_layout, map_trials
 from msd_jax.train import train_steps
@@ -38,6 +38,16 @@ MODELS: dict[str, dict[str, Any]] = {
     "ensemble of 4": {"model": "ensemble", "num_snippets": 4},
     "multitask autoencoder": {"model": "multitask", "secondary": "autoencoder"},
 }
+# Each beside the baseline, at 8 trials alone.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "baseline, 2 layers": {"layers": Layers(num_layers=2)},
+    "baseline, bidirectional": {"layers": Layers(bidirectional=True)},
+    "baseline, mean readout": {"layers": Layers(readout="mean")},
+    "baseline, max readout": {"layers": Layers(readout="max")},
+    "baseline, attention": {"layers": Layers(readout="attention")},
+    "baseline, 2 layers, dropout": {"layers": Layers(num_layers=2, dropout=0.5)},
+    "baseline, layer norm": {"layers": Layers(layer_norm=True)},
+}
 # Enough steps that a call lasts about a second on two cores, whatever the number of trials.
 _STEPS = 64
 
@@ -46,7 +56,7 @@ def our_contender(name: str, size: Size, trials: int) -> Contender:
     """An epoch of training, without validation: draws, gather, gradients, Adam, metrics."""
     fields = {"num_segments", "num_features", "num_genres", "num_hidden", "batch_size"}
     shape = {field: getattr(size, field) for field in fields}
-    config = Config(**shape, **MODELS[name])
+    config = Config(**shape, **(MODELS | OPTIONS)[name])
     layout = make_layout(trials, size.batch_size)
     songs = Songs(*random_songs(size, max(4, _STEPS // trials)))
     points = [sweep.Trial(seed) for seed in range(trials)]
@@ -71,6 +81,7 @@ def our_contender(name: str, size: Size, trials: int) -> Contender:
         lambda: jax.block_until_ready(compiled((states, keys, hparams), placed)),
         seconds,
         sweep.device_bytes(compiled) * len(jax.local_devices()),
+        config.layers,
     )
 
 
@@ -105,18 +116,19 @@ def make_rows(
         for contender, rate in zip(contenders, rates, strict=True)
         if not contender.what.startswith("msd_jax")
     ]
+    flops = [size.flops_of(contender.layers) for contender in contenders]
     rows = [
         {
             "what": contender.what,
             "trials": contender.trials,
             "songs_per_second": rate,
-            "gflops": rate * size.song_flops / 1e9,
+            "gflops": rate * song_flops / 1e9,
             "ratio_to_best_peer": rate / max(peers),
-            "fraction_of_sgemm": rate * size.song_flops / 1e9 / limit,
+            "fraction_of_sgemm": rate * song_flops / 1e9 / limit,
             "compile_seconds": contender.compile_seconds,
             "peak_bytes": contender.peak_bytes,
         }
-        for contender, rate in zip(contenders, rates, strict=True)
+        for contender, rate, song_flops in zip(contenders, rates, flops, strict=True)
     ]
     nothing = dict.fromkeys(rows[0])
     return [
@@ -161,6 +173,9 @@ def measure(trials: Sequence[int], rounds: int, host_devices: int, out: str) -> 
             for n in trials:
                 console.print(f"compiling {name}, {n} trials")
                 contenders.append(our_contender(name, size, n))
+        for name in OPTIONS:
+            console.print(f"compiling {name}, 8 trials")
+            contenders.append(our_contender(name, size, 8))
         with mock.patch.object(lstm, "unroll", _unroll_plainly):
             plain = our_contender("baseline", size, 8)
         contenders.append(plain._replace(what="msd_jax baseline, plain oracle"))
