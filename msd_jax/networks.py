@@ -31,19 +31,22 @@ class Outputs(NamedTuple):
     """What a network says of a batch; an ensemble's arrays have a leading axis M.
 
     logits [B, K]; hidden_states [T, B, H] (None: no LSTM); reconstruction [B, T*F] or binary_logits
-    [B, K] where there is such a secondary task.
+    [B, K] where there is such a secondary task. Where classifiers answer yes-no questions,
+    classifier_logits [C, B] are their own, hidden_states have a leading axis C too, and logits are
+    the log-probabilities that follow.
     """
 
     logits: jax.Array
     hidden_states: jax.Array | None = None
     reconstruction: jax.Array | None = None
     binary_logits: jax.Array | None = None
+    classifier_logits: jax.Array | None = None
 
 
 def init_mlp(config: Config, key: jax.Array) -> MLPParams:
     """The two hidden layers and the output layer, drawn from the key."""
-    num_inputs = config.num_segments * config.num_features
-    sizes = (num_inputs, config.num_hidden, config.num_hidden, config.num_genres)
+    num_inputs = config.snippet_segments * config.num_features
+    sizes = (num_inputs, config.num_hidden, config.num_hidden, config.num_logits)
     keys = jax.random.split(key, 3)
     return MLPParams(*map(init_dense, keys, sizes[:-1], sizes[1:]))
 
@@ -67,7 +70,7 @@ def init_network(config: Config, key: jax.Array) -> NetworkParams:
     return NetworkParams(
         lstm=lstm.init(lstm_key, config.num_features, num_hidden),
         relu=init_dense(relu_key, num_hidden, num_hidden) if config.head == "relu" else None,
-        output=init_dense(output_key, num_hidden, config.num_genres),
+        output=init_dense(output_key, num_hidden, config.num_logits),
         secondary=init_dense(secondary_key, num_hidden, secondary_sizes[config.secondary])
         if config.model == "multitask"
         else None,

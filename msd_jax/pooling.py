@@ -75,6 +75,15 @@ def weighted_product_pool(log_probs: jax.Array, pool_weights: jax.Array) -> jax.
     return jax.nn.log_softmax(jnp.sum(exponents[:, None, None] * log_probs, axis=0), axis=-1)
 
 
+def accuracy_weights(accuracies: jax.Array) -> jax.Array:
+    """Weights [M] whose theta is proportional to the members' accuracies [M].
+
+    As Silla, Kaestner and Koerich weigh their classifiers. Where no member is ever right all
+    weigh the same.
+    """
+    return jnp.log(jnp.maximum(accuracies, jnp.finfo(accuracies.dtype).tiny))
+
+
 def report_error(log_probs: jax.Array, labels: jax.Array, rule: str) -> jax.Array:
     """The ensemble error that the report's code plotted: pooled PROBABILITIES taken as logits.
 

@@ -41,7 +41,7 @@ def test_round_robin_by_hand():
     """Three genres, r_01 = 0.8, r_02 = 0.6, r_12 = 0.3, so 3 pairs share out 3 votes:
 
     genre 0: 0.8 + 0.6 = 1.4; genre 1: 0.2 + 0.3 = 0.5; genre 2: 0.4 + 0.7 = 1.1; each over 3.
-    The second song turns the three answers round: 0.2 + 0.4 = 0.6, 0.8 + 0.7 = 1.5, 0.6 + 0.3 = 0.9.
+    The second song turns the answers round: 0.2 + 0.4 = 0.6, 0.8 + 0.7 = 1.5, 0.6 + 0.3 = 0.9.
     """
     logits = logit([[0.8, 0.2], [0.6, 0.4], [0.3, 0.7]])
     said = jnp.exp(d.genre_log_probs("round_robin", logits, 3))

@@ -1,5 +1,7 @@
 """A small model and a few songs, for tests of the training loop."""
 
+import dataclasses
+
 import numpy as np
 
 from msd_jax.config import Config
@@ -8,6 +10,7 @@ from msd_jax.dataset import Songs
 T, F, K = 6, 3, 3
 CONFIG = Config(T, F, K, num_hidden=5, batch_size=4)
 ENSEMBLE = Config(T, F, K, model="ensemble", num_snippets=2, num_hidden=5, batch_size=4)
+ROUND_ROBIN = dataclasses.replace(ENSEMBLE, member="mlp", decomposition="round_robin")
 
 
 def make_songs(num_songs: int, seed: int = 0) -> Songs:
