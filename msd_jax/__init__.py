@@ -3,7 +3,7 @@
 A song goes one way through the modules; each knows only what stands left of it:
 
     songs, tracks, labels, splits, normaliser -> dataset, synthetic -> snippets -> lstm
-        -> models, pooling -> losses, objective -> batches, evaluation -> train
+        -> models, decomposition, pooling -> losses, objective -> batches, evaluation -> train
         -> devices, sweep -> checkpoints
 
 Once trained (`trained`, `model_file`), models are asked by `predictor`, after `scale` has looked at
