@@ -3,7 +3,8 @@
 A song goes one way through the modules; each knows only what stands left of it:
 
     songs, tracks, labels, splits, normaliser -> dataset, synthetic -> snippets -> lstm
-        -> layers, readout -> networks, models, pooling -> losses, objective -> batches, evaluation -> train
+        -> layers, readout -> networks, decomposition -> models, pooling -> losses, objective
+        -> batches, evaluation -> train
         -> devices, sweep -> checkpoints
 
 Once trained (`trained`, `model_file`), models are asked by `predictor`, after `scale` has looked at

@@ -21,7 +21,9 @@ Metrics = dict[str, jax.Array]
 
 
 def song_metrics(params: Any, outputs: Any, labels: jax.Array) -> Metrics:
-    """loss_RULE and accuracy_RULE of each song for every rule of the model, [B] each."""
+    """loss_RULE and accuracy_RULE of each song for every rule of the model, [B] each; of an
+    ensemble also report_error_RULE, and accuracy_member_1 and so on of each member alone.
+    """
     metrics = {}
     for rule, log_probs in predictions(params, outputs).items():
         metrics[f"loss_{rule}"] = losses.cross_entropy(log_probs, labels)
@@ -30,6 +32,9 @@ def song_metrics(params: Any, outputs: Any, labels: jax.Array) -> Metrics:
         log_probs = jax.nn.log_softmax(outputs.logits)
         for rule in ("mean", "product"):
             metrics[f"report_error_{rule}"] = pooling.report_error(log_probs, labels, rule)
+        for number, of_member in enumerate(log_probs, start=1):
+            right = jnp.argmax(of_member, axis=-1) == labels
+            metrics[f"accuracy_member_{number}"] = right.astype(jnp.float32)
     return metrics
 
 
@@ -82,8 +87,7 @@ def no_batches(config: Config) -> Metrics:
 
 def means(config: Config, sums: Metrics, num_songs: int) -> Metrics:
     """From sums over N songs: loss (the negative log-likelihood of the prediction, in nats) and
-    accuracy, [] each; for an ensemble also loss_RULE and accuracy_RULE of every pooling rule, and
-    report_error_RULE.
+    accuracy, [] each; for an ensemble also all of `song_metrics`.
     """
     by_rule = jax.tree.map(lambda x: x / num_songs, sums)
     rule = prediction_rule(config)

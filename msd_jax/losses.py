@@ -39,6 +39,20 @@ def binary_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return optax.sigmoid_binary_cross_entropy(logits, answers)
 
 
+def yes_no_cross_entropy(logits: jax.Array, answers: jax.Array) -> jax.Array:
+    """Cross-entropy of yes-no questions, in nats.
+
+    Args:
+      logits: [...], of "yes".
+      answers: bool [...], of the same shape; another shape raises.
+
+    Returns:
+      [...].
+    """
+    chex.assert_equal_shape([logits, answers])
+    return optax.sigmoid_binary_cross_entropy(logits, answers.astype(logits.dtype))
+
+
 def squared_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     """Squared differences, element by element.
 

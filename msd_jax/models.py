@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from msd_jax.config import Config
+from msd_jax.decomposition import genre_log_probs, num_classifiers
 from msd_jax.networks import (
     MLPParams,
     NetworkParams,
@@ -20,11 +21,20 @@ from msd_jax.networks import (
 from msd_jax.snippets import snippets
 
 
-class EnsembleParams(NamedTuple):
-    """members: NetworkParams with a leading axis M; pool_weights [M]: m2's, see `weighted_pool`."""
+class PoolWeights(NamedTuple):
+    """Of the rules weighted_mean and weighted_product, [M] each; theta is their softmax."""
 
-    members: NetworkParams
-    pool_weights: jax.Array
+    mean: jax.Array
+    product: jax.Array
+
+
+class EnsembleParams(NamedTuple):
+    """members: a network's parameters with a leading axis M, or axes M and C where classifiers
+    answer the questions of a decomposition; pool_weights: see `PoolWeights`.
+    """
+
+    members: NetworkParams | MLPParams
+    pool_weights: PoolWeights
 
 
 Params = MLPParams | NetworkParams | EnsembleParams
@@ -45,7 +55,7 @@ class Apply(Protocol):
 
 
 class Model(NamedTuple):
-    """init: key -> params. apply: params, inputs [B, T, F], key -> Outputs.
+    """init: key -> params. apply: params, inputs [B, T, F], key -> Outputs. config: it is of.
 
     The key is what a training step draws from, where the model has something to draw; without one
     the model answers as in evaluation.
@@ -53,6 +63,7 @@ class Model(NamedTuple):
 
     init: Init
     apply: Apply
+    config: Config
 
 
 def weights(params: Any) -> list[jax.Array]:
@@ -78,22 +89,52 @@ def _apply_first_member(
     )
 
 
-def _member_keys(key: jax.Array, num_members: int) -> jax.Array:
-    return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(num_members))
+def _keys(key: jax.Array, count: int) -> jax.Array:
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(count))
+
+
+_MEMBERS: dict[str, tuple[Callable, Callable]] = {
+    "lstm": (init_network, apply_network),
+    "mlp": (init_mlp, apply_mlp),
+}
+
+
+def _init_member(config: Config, key: jax.Array) -> NetworkParams | MLPParams:
+    """One network, or one with an axis C for the classifiers of a decomposition."""
+    init = functools.partial(_MEMBERS[config.member][0], config)
+    if config.decomposition == "none":
+        return init(key)
+    return jax.vmap(init)(_keys(key, num_classifiers(config.decomposition, config.num_genres)))
+
+
+def _apply_member(
+    config: Config, params: Any, inputs: jax.Array, key: jax.Array | None = None
+) -> Outputs:
+    """What a member says of its snippets [B, T, F]."""
+    apply = functools.partial(_MEMBERS[config.member][1], config)
+    if config.decomposition == "none":
+        return apply(params, inputs, key)
+    count = num_classifiers(config.decomposition, config.num_genres)
+    keys = None if key is None else _keys(key, count)
+    outputs = jax.vmap(apply, (0, None, 0))(params, inputs, keys)
+    said = outputs.logits[..., 0]
+    log_probs = genre_log_probs(config.decomposition, said, config.num_genres)
+    return Outputs(log_probs, outputs.hidden_states, classifier_logits=said)
 
 
 def _init_ensemble(config: Config, key: jax.Array) -> EnsembleParams:
     """Member 0 starts and draws as the baseline of the same key, so that one snippet is that."""
-    member_keys = _member_keys(key, config.num_snippets)
-    members = jax.vmap(functools.partial(init_network, config))(member_keys)
-    return EnsembleParams(members, jnp.zeros(config.num_snippets))
+    member_keys = _keys(key, config.num_snippets)
+    members = jax.vmap(functools.partial(_init_member, config))(member_keys)
+    mean, product = jnp.zeros((2, config.num_snippets))
+    return EnsembleParams(members, PoolWeights(mean, product))
 
 
 def _apply_ensemble(
     config: Config, params: EnsembleParams, inputs: jax.Array, key: jax.Array | None = None
 ) -> Outputs:
-    keys = None if key is None else _member_keys(key, config.num_snippets)
-    apply_member = functools.partial(apply_network, config)
+    keys = None if key is None else _keys(key, config.num_snippets)
+    apply_member = functools.partial(_apply_member, config)
     return jax.vmap(apply_member)(params.members, snippets(inputs, config.num_snippets), keys)
 
 
@@ -106,4 +147,4 @@ def make_model(config: Config) -> Model:
         "multitask": (_init_first_member, _apply_first_member),
     }
     init, apply = networks[config.model]
-    return Model(functools.partial(init, config), functools.partial(apply, config))
+    return Model(functools.partial(init, config), functools.partial(apply, config), config)

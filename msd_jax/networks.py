@@ -42,19 +42,22 @@ class Outputs(NamedTuple):
     """What a network says of a batch; an ensemble's arrays have a leading axis M.
 
     logits [B, K]; hidden_states [T, B, H] for each layer and direction (None: no LSTM);
-    reconstruction [B, T*F] or binary_logits [B, K] where there is such a secondary task.
+    reconstruction [B, T*F] or binary_logits [B, K] where there is such a secondary task. Where
+    classifiers answer yes-no questions, classifier_logits [C, B] are their own, hidden_states have
+    a leading axis C too, and logits are the log-probabilities that follow.
     """
 
     logits: jax.Array
     hidden_states: tuple[jax.Array, ...] | None = None
     reconstruction: jax.Array | None = None
     binary_logits: jax.Array | None = None
+    classifier_logits: jax.Array | None = None
 
 
 def init_mlp(config: Config, key: jax.Array) -> MLPParams:
     """The two hidden layers and the output layer, drawn from the key."""
-    num_inputs = config.num_segments * config.num_features
-    sizes = (num_inputs, config.num_hidden, config.num_hidden, config.num_genres)
+    num_inputs = config.snippet_segments * config.num_features
+    sizes = (num_inputs, config.num_hidden, config.num_hidden, config.num_logits)
     keys = jax.random.split(key, 3)
     return MLPParams(*map(init_dense, keys, sizes[:-1], sizes[1:]))
 
@@ -81,7 +84,7 @@ def init_network(config: Config, key: jax.Array) -> NetworkParams:
         layers=layers.init(lstm_key, config.num_features, num_hidden, config.layers),
         attention=init_attention(width) if config.layers.readout == "attention" else None,
         relu=init_dense(relu_key, width, num_hidden) if config.head == "relu" else None,
-        output=init_dense(output_key, shared, config.num_genres),
+        output=init_dense(output_key, shared, config.num_logits),
         secondary=init_dense(secondary_key, shared, secondary_sizes[config.secondary])
         if config.model == "multitask"
         else None,

@@ -5,6 +5,7 @@
 (section 5 of the report, with the penalties of section 2.1). Here the means over songs are taken.
 """
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -12,8 +13,10 @@ import jax.numpy as jnp
 
 from msd_jax import losses, pooling
 from msd_jax.config import POOLINGS, Config
+from msd_jax.decomposition import masked_mean, questions
 from msd_jax.hyperparams import Hyperparams
-from msd_jax.models import EnsembleParams, Model, Outputs, Params, weights
+from msd_jax.models import EnsembleParams, Model, Params, weights
+from msd_jax.networks import MLPParams, NetworkParams, Outputs
 
 POOL_WEIGHTS_L2 = 1e-3  # the report's lambda for m2, section 4.2
 
@@ -23,7 +26,7 @@ Terms = dict[str, jax.Array]
 class Objective(NamedTuple):
     """loss []: E; terms: its parts before their coefficients; predictions: see `predictions`.
 
-    An ensemble's loss and terms are means over its members, each of which minimises its own E.
+    An ensemble's loss and terms are means over its networks, each of which minimises its own E.
     """
 
     loss: jax.Array
@@ -31,10 +34,17 @@ class Objective(NamedTuple):
     predictions: dict[str, jax.Array]
 
 
+def _stabiliser(
+    hidden_states: Sequence[jax.Array], over_songs: Callable[[jax.Array], jax.Array]
+) -> jax.Array:
+    """The sum of the activation stabilisers [] of every layer and direction."""
+    penalties = (over_songs(losses.norm_stabilizer(states)) for states in hidden_states)
+    return sum(penalties, start=jnp.zeros(()))
+
+
 def network_terms(params: Params, outputs: Outputs, inputs: jax.Array, labels: jax.Array) -> Terms:
     """The terms of E of one network on a batch, each []; only those that the model has.
 
-    The activation stabiliser is the sum of those of every layer and direction.
     The secondary term of the autoencoder is the mean over elements of the squared error; that of
     the binary tasks is the sum over genres of their cross-entropies, averaged over songs.
     """
@@ -43,8 +53,7 @@ def network_terms(params: Params, outputs: Outputs, inputs: jax.Array, labels: j
         "l2_penalty": losses.l2_penalty(weights(params)),
     }
     if outputs.hidden_states is not None:
-        penalties = [jnp.mean(losses.norm_stabilizer(states)) for states in outputs.hidden_states]
-        terms["norm_stabilizer"] = sum(penalties, start=jnp.zeros(()))
+        terms["norm_stabilizer"] = _stabiliser(outputs.hidden_states, jnp.mean)
     if outputs.reconstruction is not None:
         targets = inputs.reshape(outputs.reconstruction.shape)
         terms["secondary"] = jnp.mean(losses.squared_error(outputs.reconstruction, targets))
@@ -52,6 +61,47 @@ def network_terms(params: Params, outputs: Outputs, inputs: jax.Array, labels: j
         per_genre = losses.binary_cross_entropy(outputs.binary_logits, labels)
         terms["secondary"] = jnp.mean(jnp.sum(per_genre, axis=-1))
     return terms
+
+
+def classifier_terms(
+    params: NetworkParams | MLPParams,
+    logits: jax.Array,
+    hidden_states: Sequence[jax.Array] | None,
+    answers: jax.Array,
+    asked: jax.Array,
+) -> Terms:
+    """The terms of E of one classifier on a batch, each [], over the songs that it is asked of.
+
+    Args:
+      params: of the classifier.
+      logits: [B].
+      hidden_states: [T, B, H] for each layer and direction, None without an LSTM.
+      answers: bool [B].
+      asked: bool [B]; a batch without a song that is asked of has no error.
+    """
+    terms = {
+        "cross_entropy": masked_mean(losses.yes_no_cross_entropy(logits, answers), asked),
+        "l2_penalty": losses.l2_penalty(weights(params)),
+    }
+    if hidden_states is not None:
+        terms["norm_stabilizer"] = _stabiliser(hidden_states, lambda x: masked_mean(x, asked))
+    return terms
+
+
+def _ensemble_terms(
+    model: Model, params: EnsembleParams, outputs: Outputs, inputs: jax.Array, labels: jax.Array
+) -> Terms:
+    """The terms of E of every network, in one axis: [M], or [M*C] for classifiers."""
+    if outputs.classifier_logits is None:
+        of_members = jax.vmap(network_terms, (0, 0, None, None))
+        return of_members(params.members, outputs, inputs, labels)
+    decomposition, num_genres = model.config.decomposition, model.config.num_genres
+    answers, asked = questions(decomposition, labels, num_genres)
+    of_classifiers = jax.vmap(jax.vmap(classifier_terms), (0, 0, 0, None, None))
+    terms = of_classifiers(
+        params.members, outputs.classifier_logits, outputs.hidden_states, answers, asked
+    )
+    return jax.tree.map(jnp.ravel, terms)
 
 
 def weigh(terms: Terms, hparams: Hyperparams) -> jax.Array:
@@ -70,10 +120,14 @@ def predictions(params: Params, outputs: Outputs) -> dict[str, jax.Array]:
     log_probs = jax.nn.log_softmax(outputs.logits)
     if not isinstance(params, EnsembleParams):
         return {"softmax": log_probs}
+    mean_weights, product_weights = params.pool_weights
     return {
+        "vote": pooling.vote_pool(log_probs),
+        "max": pooling.max_pool(log_probs),
         "mean": pooling.mean_pool(log_probs),
         "product": pooling.product_pool(log_probs),
-        "weighted": pooling.weighted_pool(log_probs, params.pool_weights),
+        "weighted_mean": pooling.weighted_mean_pool(log_probs, mean_weights),
+        "weighted_product": pooling.weighted_product_pool(log_probs, product_weights),
     }
 
 
@@ -88,12 +142,18 @@ def other_rules(config: Config) -> tuple[str, ...]:
     return others if config.model == "ensemble" else ()
 
 
-def _pool_loss(params: EnsembleParams, outputs: Outputs, labels: jax.Array) -> jax.Array:
-    """What m2's weights minimise; the members do not feel it."""
+def _pool_loss(
+    model: Model, params: EnsembleParams, outputs: Outputs, labels: jax.Array
+) -> jax.Array:
+    """What learnt weights of both weighted rules minimise; the members do not feel it."""
+    if model.config.pool_weights != "learnt":
+        return jnp.zeros(())
     log_probs = jax.lax.stop_gradient(jax.nn.log_softmax(outputs.logits))
-    pooled = pooling.weighted_pool(log_probs, params.pool_weights)
-    penalty = losses.l2_penalty(params.pool_weights)
-    return jnp.mean(losses.cross_entropy(pooled, labels)) + POOL_WEIGHTS_L2 * penalty
+    mean_weights, product_weights = params.pool_weights
+    mean = pooling.weighted_mean_pool(log_probs, mean_weights)
+    product = pooling.weighted_product_pool(log_probs, product_weights)
+    errors = (jnp.mean(losses.cross_entropy(pooled, labels)) for pooled in (mean, product))
+    return sum(errors, start=POOL_WEIGHTS_L2 * losses.l2_penalty(params.pool_weights))
 
 
 def objective(
@@ -115,8 +175,8 @@ def objective(
       key: what the step draws from, see `Model`.
 
     Returns:
-      [], whose gradient with respect to each member's parameters is that of the member's own E,
-      and with respect to the pool weights that of their own loss; and the Objective.
+      [], whose gradient with respect to each network's parameters is that of the network's own E,
+      and with respect to learnt pool weights that of their own loss; and the Objective.
     """
     outputs = model.apply(params, inputs, key)
     log_probs = predictions(params, outputs)
@@ -124,10 +184,8 @@ def objective(
         terms = network_terms(params, outputs, inputs, labels)
         loss = weigh(terms, hparams)
         return loss, Objective(loss, terms, log_probs)
-    member_terms = jax.vmap(network_terms, (0, 0, None, None))(
-        params.members, outputs, inputs, labels
-    )
-    member_losses = jax.vmap(weigh, (0, None))(member_terms, hparams)
-    terms = jax.tree.map(jnp.mean, member_terms)
-    total = jnp.sum(member_losses) + _pool_loss(params, outputs, labels)
-    return total, Objective(jnp.mean(member_losses), terms, log_probs)
+    all_terms = _ensemble_terms(model, params, outputs, inputs, labels)
+    all_losses = jax.vmap(weigh, (0, None))(all_terms, hparams)
+    terms = jax.tree.map(jnp.mean, all_terms)
+    total = jnp.sum(all_losses) + _pool_loss(model, params, outputs, labels)
+    return total, Objective(jnp.mean(all_losses), terms, log_probs)

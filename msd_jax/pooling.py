@@ -23,8 +23,30 @@ def product_pool(log_probs: jax.Array) -> jax.Array:
     return jax.nn.log_softmax(jnp.sum(log_probs, axis=0), axis=-1)
 
 
-def weighted_pool(log_probs: jax.Array, pool_weights: jax.Array) -> jax.Array:
-    """m2: sum_m theta_m p_m, where theta = softmax(pool_weights) is learnt.
+def max_pool(log_probs: jax.Array) -> jax.Array:
+    """The largest of the members' probabilities, max_m p_m, normalised. [M, B, K] -> [B, K]."""
+    chex.assert_rank(log_probs, 3)
+    return jax.nn.log_softmax(jnp.max(log_probs, axis=0), axis=-1)
+
+
+def vote_pool(log_probs: jax.Array) -> jax.Array:
+    """A vote a member for its likeliest genre, ties resolved by the mean of the probabilities.
+
+        (votes + 1/M sum_m p_m) / (M + 1)
+
+    is a distribution whose every genre has a chance, and as votes are whole and the mean is below
+    one, it never overturns a majority. A member that finds two genres equally likely votes for the
+    first of them. [M, B, K] -> [B, K].
+    """
+    chex.assert_rank(log_probs, 3)
+    num_members, _, num_genres = log_probs.shape
+    likeliest = jnp.argmax(log_probs, axis=-1)
+    votes = jnp.sum(jax.nn.one_hot(likeliest, num_genres, dtype=log_probs.dtype), axis=0)
+    return jnp.logaddexp(jnp.log(votes), mean_pool(log_probs)) - jnp.log(num_members + 1)
+
+
+def weighted_mean_pool(log_probs: jax.Array, pool_weights: jax.Array) -> jax.Array:
+    """sum_m theta_m p_m, where theta = softmax(pool_weights); m2 where they are learnt.
 
     Args:
       log_probs: [M, B, K].
@@ -36,6 +58,30 @@ def weighted_pool(log_probs: jax.Array, pool_weights: jax.Array) -> jax.Array:
     chex.assert_rank([log_probs, pool_weights], [3, 1])
     log_theta = jax.nn.log_softmax(pool_weights)
     return jax.nn.logsumexp(log_probs + log_theta[:, None, None], axis=0)
+
+
+def weighted_product_pool(log_probs: jax.Array, pool_weights: jax.Array) -> jax.Array:
+    """prod_m p_m^(M theta_m), normalised, where theta = softmax(pool_weights).
+
+    Args:
+      log_probs: [M, B, K].
+      pool_weights: [M]; equal weights make it `product_pool`, which is why M stands there.
+
+    Returns:
+      [B, K].
+    """
+    chex.assert_rank([log_probs, pool_weights], [3, 1])
+    exponents = log_probs.shape[0] * jax.nn.softmax(pool_weights)
+    return jax.nn.log_softmax(jnp.sum(exponents[:, None, None] * log_probs, axis=0), axis=-1)
+
+
+def accuracy_weights(accuracies: jax.Array) -> jax.Array:
+    """Weights [M] whose theta is proportional to the members' accuracies [M].
+
+    As Silla, Kaestner and Koerich weigh their classifiers. Where no member is ever right all
+    weigh the same.
+    """
+    return jnp.log(jnp.maximum(accuracies, jnp.finfo(accuracies.dtype).tiny))
 
 
 def report_error(log_probs: jax.Array, labels: jax.Array, rule: str) -> jax.Array:

@@ -16,6 +16,8 @@ from msd_jax.config import Config
 from msd_jax.dataset import Songs
 from msd_jax.evaluation import Metrics, add_batches, means, no_batches
 from msd_jax.hyperparams import Hyperparams
+from msd_jax.models import PoolWeights
+from msd_jax.pooling import accuracy_weights
 from msd_jax.state import Best, TrainState, no_steps
 from msd_jax.step import train_step
 
@@ -31,6 +33,16 @@ def _select(condition: jax.Array, if_true: Any, if_false: Any) -> Any:
 
 def _better(best: Best, params: Any, accuracy: jax.Array, epoch: jax.Array) -> Best:
     return _select(accuracy > best.accuracy, Best(params, accuracy, epoch), best)
+
+
+def _weigh_members(config: Config, params: Any, valid_metrics: Metrics) -> Any:
+    """The parameters that the next epoch trains and is judged with."""
+    if config.model != "ensemble" or config.pool_weights == "learnt":
+        return params
+    numbers = range(1, config.num_snippets + 1)
+    accuracies = jnp.stack([valid_metrics[f"accuracy_member_{number}"] for number in numbers])
+    weights = accuracy_weights(accuracies)
+    return params._replace(pool_weights=PoolWeights(weights, weights))
 
 
 def train_steps(
@@ -105,7 +117,9 @@ def end_epoch(
 ) -> tuple[TrainState, Metrics]:
     """The end of an epoch whose every step and batch was done; a stopped trial stays as it is.
 
-    A trial whose validation is not finite stops there, marked as diverged.
+    A trial whose validation is not finite stops there, marked as diverged. Members that are weighed
+    by their accuracy get the weights of the next epoch; the best parameters keep those that their
+    accuracy was measured with.
 
     Args:
       config: of the model.
@@ -129,6 +143,7 @@ def end_epoch(
     ended = state.replace(
         epoch=epoch,
         step=jnp.int32(0),
+        params=_weigh_members(config, state.params, valid_metrics),
         train_sums=no_steps(config),
         valid_sums=no_batches(config),
         best_params=_select(better, state.params, state.best_params),

@@ -19,7 +19,7 @@ from tests.npz_test import npy, write_zip
 
 ROOT = Path(__file__).parents[1]
 LABELS = np.arange(6, dtype=np.int32) % 2
-CHOICES = ("model", "head", "pooling", "secondary")
+CHOICES = ("model", "head", "member", "decomposition", "pooling", "pool_weights", "secondary")
 COUNTS = ("num_segments", "num_features", "num_hidden", "num_snippets", "batch_size")
 IDENTITY = {"flags": {"seed": 1, "beta": [50.0]}, "dataset_sha256": "abc"}
 
@@ -186,6 +186,10 @@ def test_seeds_beyond_31_bits_are_refused():
         ({"num_genres": 1}, "num_genres is 1: a classifier needs at least 2"),
         ({"patience": -1}, "patience is -1: it must be 0"),
         ({"num_snippets": 2}, "num_snippets is 2: only model=ensemble has snippets"),
+        ({"member": "mlp"}, "member is mlp: only model=ensemble has it"),
+        ({"decomposition": "one_vs_all"}, "decomposition is one_vs_all: only model=ensemble has"),
+        ({"model": "ensemble", "member": "mlp", "head": "relu"}, "head is relu: a member that is"),
+        ({"model": "ensemble", "decomposition": "round_robin"}, "two genres are a single pair: "),
     ],
 )
 def test_settings_that_make_no_model_are_refused(changes, message):
@@ -242,6 +246,7 @@ def test_a_workdir_of_another_run_is_refused_and_left_as_it_is(tmp_path, there, 
         (["--dataset=pickled"], "pickled-train.npz: inputs is a pickled object"),
         (["--batch_size=7"], "lower --batch_size"),
         (["--model=ensemble", "--num_snippets=3"], "4 segments cannot be cut into 3 equal"),
+        (["--model=ensemble", "--decomposition=round_robin"], "two genres are a single pair"),
         (["--workdir=data/tiny-train.npz/run"], "data/tiny-train.npz/run: cannot be written"),
         (["--workdir=other"], "other belongs to another run (dataset_sha256: 'abc' there, '"),
     ],

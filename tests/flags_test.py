@@ -57,11 +57,22 @@ def test_defaults_are_the_reports(model, num_hidden, num_epochs, beta, alpha, nu
         ["--model=multitask", "--num_snippets=4"],
         ["--model=baseline", "--pooling=mean"],
         ["--model=ensemble", "--secondary=binary"],
+        ["--model=baseline", "--member=mlp"],
+        ["--model=mlp", "--decomposition=round_robin"],
+        ["--model=multitask", "--pool_weights=accuracy"],
     ],
 )
 def test_a_flag_without_effect_on_the_model_is_refused(arguments):
     with pytest.raises(InputError, match="has no effect on --model"):
         settings(*arguments)
+
+
+@pytest.mark.parametrize("flag", ["--beta=1", "--head=relu", "--num_layers=2"])
+def test_a_flag_without_effect_on_the_member_is_refused(flag):
+    ensemble = ["--model=ensemble", "--member=mlp"]
+    assert settings(*ensemble).beta is None
+    with pytest.raises(InputError, match="has no effect on --member=mlp: leave it out"):
+        settings(*ensemble, flag)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Model files: the same models come back, and nothing else ever does."""
 
+import dataclasses
 import json
 import struct
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.untrusted_files import SMALL, TARGETS, make_trained
 
 CONFIGS = [
     SMALL,
+    dataclasses.replace(SMALL, member="mlp", decomposition="round_robin", pool_weights="accuracy"),
     Config(4, 2, 3, model="mlp", num_hidden=2),
     Config(4, 2, 3, head="relu", num_hidden=2),
     Config(4, 2, 3, model="multitask", secondary="binary", num_hidden=2, patience=3),
@@ -45,7 +47,9 @@ def same(tree, other) -> bool:
 
 
 @pytest.mark.parametrize("raw", [True, False])
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.model + c.head + c.layers.readout)
+@pytest.mark.parametrize(
+    "config", CONFIGS, ids=lambda c: c.model + c.head + c.layers.readout + c.member
+)
 def test_what_is_saved_is_loaded(tmp_path, config, raw):
     trained = make_trained(config, num_trials=3, raw=raw)
     save_model(tmp_path / "m.safetensors", trained)
@@ -176,10 +180,10 @@ def test_texts_of_another_kind_are_refused(tmp_path, text):
 @pytest.mark.parametrize(
     ("name", "array"),
     [
-        ("params.pool_weights", None),
-        ("params.pool_weights", np.zeros((2, 3), np.float32)),
-        ("params.pool_weights", np.zeros((2, 2), np.float16)),
-        ("params.pool_weights", np.array([[0, np.nan], [0, 0]], np.float32)),
+        ("params.pool_weights.mean", None),
+        ("params.pool_weights.mean", np.zeros((2, 3), np.float32)),
+        ("params.pool_weights.mean", np.zeros((2, 2), np.float16)),
+        ("params.pool_weights.mean", np.array([[0, np.nan], [0, 0]], np.float32)),
         ("normaliser.std", np.zeros((4, 2))),
         ("normaliser.mean", np.full((4, 2), np.inf)),
         ("statistics.std", np.array([1.0, -1.0])),

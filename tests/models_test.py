@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from msd_jax import dense, models
-from msd_jax.config import Config
+from msd_jax.config import POOLINGS, Config
 from msd_jax.hyperparams import Hyperparams
-from msd_jax.models import EnsembleParams, make_model, num_params, weights
+from msd_jax.models import EnsembleParams, PoolWeights, make_model, num_params, weights
 from msd_jax.objective import objective, predictions
 from msd_jax.snippets import snippets
 
@@ -29,7 +29,7 @@ def songs() -> tuple[jax.Array, jax.Array]:
 def make(**fields) -> models.Model:
     """A model whose functions are compiled, which takes less time here than each operation."""
     model = make_model(config(**fields))
-    return models.Model(jax.jit(model.init), jax.jit(model.apply))
+    return model._replace(init=jax.jit(model.init), apply=jax.jit(model.apply))
 
 
 def evaluate(model: models.Model, params: models.Params, hparams: Hyperparams = HPARAMS, data=None):
@@ -63,7 +63,17 @@ def test_snippets_are_contiguous_and_in_order():
         ({"model": "baseline", "head": "relu"}, 240 + 42 + 28),
         ({"model": "multitask", "secondary": "autoencoder"}, 240 + 28 + 6 * 24 + 24),
         ({"model": "multitask", "secondary": "binary"}, 240 + 28 + 28),
-        ({"model": "ensemble", "num_snippets": 2}, 2 * (240 + 28) + 2),
+        ({"model": "ensemble", "num_snippets": 2}, 2 * (240 + 28) + 4),
+        # Members read 4 of the 8 segments: 12 x 6 + 6 = 78, 42, and 28 or, for one logit, 7.
+        ({"model": "ensemble", "num_snippets": 2, "member": "mlp"}, 2 * (78 + 42 + 28) + 4),
+        (
+            {"model": "ensemble", "num_snippets": 2, "decomposition": "round_robin"},
+            2 * 6 * (240 + 7) + 4,
+        ),
+        (
+            {"model": "ensemble", "member": "mlp", "decomposition": "one_vs_all"},
+            4 * (24 * 6 + 6 + 42 + 7) + 2,
+        ),
     ],
 )
 def test_number_of_parameters_counted_on_paper(fields, expected):
@@ -127,9 +137,11 @@ def test_a_members_gradient_is_that_of_its_own_error():
 def test_m2_weights_learn_and_never_change_the_members():
     model = make(model="ensemble", num_snippets=2)
     params = model.init(KEY)
-    tilted = params._replace(pool_weights=jnp.array([1.0, -1.0]))
+    tilted = params._replace(pool_weights=PoolWeights(*jnp.array([[1.0, -1.0], [0.5, 0.0]])))
     (_, grads), (_, tilted_grads) = evaluate(model, params), evaluate(model, tilted)
-    assert (grads.pool_weights != 0).all()
+    for of_rule in grads.pool_weights:
+        assert (of_rule != 0).all()
+    assert (grads.pool_weights.mean != grads.pool_weights.product).any()
     chex.assert_trees_all_equal(grads.members, tilted_grads.members)
 
 
@@ -139,7 +151,7 @@ def test_one_snippet_is_the_baseline():
     (one, grads), (other, alone_grads) = evaluate(ensemble, params), evaluate(baseline, alone)
     np.testing.assert_allclose(one.loss, other.loss, rtol=1e-6)
     chex.assert_trees_all_close(one.terms, other.terms, rtol=1e-6)
-    for rule in ("mean", "product", "weighted"):
+    for rule in set(POOLINGS) - {"vote"}:  # which hears no more than the likeliest genre
         np.testing.assert_allclose(one.predictions[rule], other.predictions["softmax"], atol=1e-6)
     members = jax.tree.map(lambda x: x[0], grads.members)
     chex.assert_trees_all_close(members, alone_grads, atol=1e-6)
@@ -186,12 +198,12 @@ def test_autoencoder_error_is_the_mean_over_elements():
 
 
 def test_predictions_are_distributions():
-    for fields in ({"model": "mlp"}, {"model": "ensemble", "num_snippets": 4}):
+    ensemble = {"model": "ensemble", "num_snippets": 4}
+    decomposed = [{**ensemble, "decomposition": name} for name in ("one_vs_all", "round_robin")]
+    for fields in ({"model": "mlp"}, ensemble, *decomposed):
         model = make(**fields)
         params = model.init(KEY)
         rules = predictions(params, model.apply(params, songs()[0]))
-        assert set(rules) == (
-            {"mean", "product", "weighted"} if isinstance(params, EnsembleParams) else {"softmax"}
-        )
+        assert set(rules) == (set(POOLINGS) if isinstance(params, EnsembleParams) else {"softmax"})
         for log_probs in rules.values():
             np.testing.assert_allclose(jnp.exp(log_probs).sum(-1), np.ones(B), rtol=1e-5)

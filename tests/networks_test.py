@@ -182,5 +182,5 @@ def test_layers_that_make_no_network_are_refused(fields, message):
 
 
 def test_an_mlp_has_no_layers_to_change():
-    with pytest.raises(ValueError, match="model=mlp has no LSTM layers"):
+    with pytest.raises(ValueError, match="an mlp has no LSTM layers"):
         dataclasses.replace(CONFIG, model="mlp", layers=Layers(dropout=0.1))

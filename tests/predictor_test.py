@@ -10,11 +10,11 @@ from msd_jax.dense import DenseParams
 from msd_jax.evaluation import evaluate
 from msd_jax.layers import LayerParams
 from msd_jax.lstm import LSTMParams
-from msd_jax.models import EnsembleParams, make_model
+from msd_jax.models import EnsembleParams, PoolWeights, make_model
 from msd_jax.networks import MLPParams, NetworkParams
 from msd_jax.predictor import predict
 from msd_jax.program import to_program
-from tests.small import CONFIG, ENSEMBLE, RICH, F, K, T, make_songs
+from tests.small import CONFIG, ENSEMBLE, RICH, ROUND_ROBIN, F, K, T, make_songs
 
 
 def stacked(config: Config, num_trials: int):
@@ -55,7 +55,8 @@ def constant_ensemble(*logits: list[tuple[float, float]]) -> EnsembleParams:
 
     layers = (LayerParams(LSTMParams(zeros(3, 4), zeros(4))),)
     members = NetworkParams(layers, None, None, DenseParams(zeros(1, 2), bias), None)
-    return EnsembleParams(members, np.zeros((num_trials, num_members), np.float32))
+    equal = np.zeros((num_trials, num_members), np.float32)
+    return EnsembleParams(members, PoolWeights(equal, equal))
 
 
 def test_each_snippet_speaks_for_itself_and_the_rule_comes_before_the_vote():
@@ -72,7 +73,9 @@ def test_each_snippet_speaks_for_itself_and_the_rule_comes_before_the_vote():
     np.testing.assert_allclose(probs[1], [[5 / 8, 3 / 8]] * 3, rtol=1e-6)
 
 
-@pytest.mark.parametrize("config", [CONFIG, ENSEMBLE], ids=lambda c: c.model)
+@pytest.mark.parametrize(
+    "config", [CONFIG, ENSEMBLE, ROUND_ROBIN], ids=lambda c: c.model + c.decomposition
+)
 def test_one_trial_is_as_good_as_its_evaluation_says(config):
     songs = make_songs(23)  # no multiple of the batch of 4
     params = stacked(config, 1)
@@ -103,7 +106,11 @@ def test_no_songs_have_no_answers():
     assert (said.log_probs.shape, said.snippet_log_probs.shape) == ((0, K), (2, 0, K))
 
 
-@pytest.mark.parametrize("config", [CONFIG, ENSEMBLE, RICH], ids=["baseline", "ensemble", "rich"])
+@pytest.mark.parametrize(
+    "config",
+    [CONFIG, ENSEMBLE, RICH, ROUND_ROBIN],
+    ids=["baseline", "ensemble", "rich", "round_robin"],
+)
 def test_the_program_says_the_same_for_any_number_of_songs(config):
     pytest.importorskip("flatbuffers")
     params = stacked(config, 2)

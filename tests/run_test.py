@@ -73,7 +73,16 @@ def tiny(data_dir: Path, *arguments: str) -> list[str]:
     [
         (["--model=mlp", "--l2=0,0.01"], {"cross_entropy", "l2_penalty"}),
         (["--model=baseline", "--beta=0,5", "--head=relu"], {"norm_stabilizer"}),
-        (["--model=ensemble", "--num_snippets=2,4", "--pooling=weighted"], {"norm_stabilizer"}),
+        (
+            [
+                "--model=ensemble",
+                "--num_snippets=2,4",
+                "--decomposition=round_robin",
+                "--pooling=weighted_mean",
+                "--pool_weights=accuracy",
+            ],
+            {"norm_stabilizer"},
+        ),
         (["--model=multitask", "--secondary=binary", "--alpha=1,2"], {"secondary"}),
     ],
     ids=lambda x: x[0].removeprefix("--model=") if isinstance(x, list) else "",

@@ -17,6 +17,7 @@ RICH = dataclasses.replace(
         num_layers=2, bidirectional=True, readout="attention", dropout=0.5, layer_norm=True
     ),
 )
+ROUND_ROBIN = dataclasses.replace(ENSEMBLE, member="mlp", decomposition="round_robin")
 
 
 def make_songs(num_songs: int, seed: int = 0) -> Songs:

@@ -32,6 +32,9 @@ def describe(trained: Trained) -> list[str]:
     what = config.model
     if config.model == "ensemble":
         what += f" of {config.num_snippets} snippets, {config.pooling} pooling"
+        what += {"lstm": "", "mlp": ", of MLPs"}[config.member]
+        if config.decomposition != "none":
+            what += f", {config.decomposition} classifiers"
     what = ", ".join([what, *config.layers.in_words])
     point = ", ".join(f"{name} {value:g}" for name, value in origin.point.items())
     lines = [f"{what}, trained on {origin.dataset}: {point}"]

@@ -36,6 +36,12 @@ from msd_jax.train import train_steps
 MODELS: dict[str, dict[str, Any]] = {
     "baseline": {"model": "baseline"},
     "ensemble of 4": {"model": "ensemble", "num_snippets": 4},
+    "ensemble of 4 mlps, round robin": {
+        "model": "ensemble",
+        "num_snippets": 4,
+        "member": "mlp",
+        "decomposition": "round_robin",
+    },
     "multitask autoencoder": {"model": "multitask", "secondary": "autoencoder"},
 }
 # Each beside the baseline, at 8 trials alone.

@@ -72,7 +72,7 @@ def heat_maps(grid: Grid) -> list[HeatMap]:
                 "Activation stabilisation (beta 0: no regulariser)", "beta"),
         HeatMap("6, 8", "Ensembles of snippets", "pooling",
                 [("m0, mean", pooled("mean")), ("m1, product", pooled("product")),
-                 ("m2, learnt", pooled("weighted"))], "snippets", [str(m) for m in snippets]),
+                 ("m2, learnt", pooled("weighted_mean"))], "snippets", [str(m) for m in snippets]),
         HeatMap("10", "Multitask", "secondary task",
                 [("autoencoder", task("autoencoder")), ("binary", task("binary"))],
                 "alpha", [f"{a:g}" for a in alphas]),

@@ -85,7 +85,7 @@ def _curve_specs(grid: Grid) -> list[_Curves]:
             _line(v, f"{many}, m1, valid", four, "valid_accuracy", "product")]),
         _Curves("Figure 8: learnt weights m2", "validation accuracy (%)", lambda v: [
             _line(v, "m0, mean", four, "valid_accuracy", "mean"),
-            _line(v, "m2, learnt", four, "valid_accuracy", "weighted"),
+            _line(v, "m2, learnt", four, "valid_accuracy", "weighted_mean"),
             _line(v, "baseline", base, "valid_accuracy")]),
         _Curves("Figure 11a: secondary task", "training error of the task",
                 lambda v: secondary(v, "train_secondary")),
@@ -116,7 +116,7 @@ def main_choices(grid: Grid) -> list[tuple[str, Choice]]:
         ("baseline", (grid.baseline, "softmax")),
         (f"{many}, m0", (four, "mean")),
         (f"{many}, m1", (four, "product")),
-        (f"{many}, m2", (four, "weighted")),
+        (f"{many}, m2", (four, "weighted_mean")),
     ]
 
 

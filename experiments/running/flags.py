@@ -6,7 +6,16 @@ from absl import flags
 
 from experiments.command import process_flags
 from experiments.running import layer_flags
-from msd_jax.config import HEADS, MODELS, POOLINGS, PRECISIONS, SECONDARIES
+from msd_jax.config import (
+    DECOMPOSITIONS,
+    HEADS,
+    MEMBERS,
+    MODELS,
+    POOL_WEIGHTS,
+    POOLINGS,
+    PRECISIONS,
+    SECONDARIES,
+)
 
 _LARGEST = 1e30  # what is computed from it must stay in float32
 
@@ -65,7 +74,7 @@ MODEL = flags.DEFINE_enum(
     "model",
     "baseline",
     MODELS,
-    "mlp: two hidden layers, no memory. baseline: one LSTM over the song. ensemble: one LSTM a "
+    "mlp: two hidden layers, no memory. baseline: one LSTM over the song. ensemble: one member a "
     "snippet of the song, pooled. multitask: the baseline with a secondary task. Report: all four.",
 )
 NUM_HIDDEN = _ints(
@@ -87,12 +96,36 @@ NUM_SNIPPETS = _ints(
     "Equal parts that the ensemble cuts a song into, a divisor of its segments; a list trains one "
     "program each. By default 4. Report: 2 and 4.",
 )
+MEMBER = flags.DEFINE_enum(
+    "member",
+    None,
+    MEMBERS,
+    "The network of each snippet of the ensemble; an mlp has two hidden layers. By default lstm. "
+    "Report: lstm; Silla and Kaestner: mlp.",
+)
+DECOMPOSITION = flags.DEFINE_enum(
+    "decomposition",
+    None,
+    DECOMPOSITIONS,
+    "How a member of the ensemble tells the genre: at once, by K yes-no networks (one_vs_all), or "
+    "by one for each of the K (K - 1) / 2 pairs of genres (round_robin). By default none. Report: "
+    "none; Silla and Kaestner: all three.",
+)
 POOLING = flags.DEFINE_enum(
     "pooling",
     None,
     POOLINGS,
-    "How the ensemble's members agree, m0, m1 or m2; all are logged, this one chooses the best "
-    "epoch. By default product. Report: all three, product best.",
+    "How the ensemble's members agree; mean is m0, product m1, weighted_mean with learnt weights "
+    "m2. All are logged, this one chooses the best epoch. By default product. Report: these "
+    "three, product best; Silla and Kaestner: all six.",
+)
+WEIGHTS = flags.DEFINE_enum(
+    "pool_weights",
+    None,
+    POOL_WEIGHTS,
+    "What weighs the members in both weighted rules: learnt weights, or each member's validation "
+    "accuracy after the epoch before. By default learnt. Report: learnt; Silla and Kaestner: "
+    "accuracy.",
 )
 SECONDARY = flags.DEFINE_enum(
     "secondary",
@@ -208,7 +241,18 @@ TENSORBOARD = flags.DEFINE_bool(
 
 GROUPS = {
     "Data": (DATASET, DATA_DIR, FOLD),
-    "Model": (MODEL, NUM_HIDDEN, HEAD, NUM_SNIPPETS, POOLING, SECONDARY, ALPHA),
+    "Model": (
+        MODEL,
+        NUM_HIDDEN,
+        HEAD,
+        NUM_SNIPPETS,
+        MEMBER,
+        DECOMPOSITION,
+        POOLING,
+        WEIGHTS,
+        SECONDARY,
+        ALPHA,
+    ),
     "Layers of an LSTM": layer_flags.LAYERS,
     "Training": (NUM_EPOCHS, BATCH_SIZE, LEARNING_RATE, L2, BETA, PATIENCE),
     "Trials": (NUM_SEEDS, SEED),

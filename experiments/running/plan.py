@@ -11,7 +11,17 @@ from msd_jax.dataset import Dataset
 from msd_jax.errors import InputError
 from msd_jax.sweep import Trial, grid
 
-_CONFIG_FLAGS = ("model", "head", "pooling", "secondary", "batch_size", "patience")
+_CONFIG_FLAGS = (
+    "model",
+    "head",
+    "member",
+    "decomposition",
+    "pooling",
+    "pool_weights",
+    "secondary",
+    "batch_size",
+    "patience",
+)
 _LAYER_FLAGS = ("num_layers", "bidirectional", "readout", "dropout", "layer_norm")
 _TRACED = ("learning_rate", "l2", "beta", "alpha")
 

@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from msd_jax.config import POOLINGS
 from msd_jax.errors import InputError
 from msd_jax.metrics import correct
 from msd_jax.npz import read_npz
-
-RULES = ("softmax", "mean", "product", "weighted")
 
 
 class Predictions(NamedTuple):
@@ -60,4 +59,4 @@ def load_predictions(path: Path, rules: tuple[str, ...]) -> Predictions:
 
 def rules_of(model: str) -> tuple[str, ...]:
     """How a model's predictions are pooled."""
-    return RULES[1:] if model == "ensemble" else RULES[:1]
+    return POOLINGS if model == "ensemble" else ("softmax",)

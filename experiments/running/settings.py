@@ -14,7 +14,10 @@ _LSTMS = ("baseline", "ensemble", "multitask")
 # Which models a flag speaks to, and what it is by default; elsewhere it is None.
 _BY_MODEL: dict[str, tuple[tuple[str, ...], Any]] = {
     "num_snippets": (("ensemble",), (4,)),
+    "member": (("ensemble",), "lstm"),
+    "decomposition": (("ensemble",), "none"),
     "pooling": (("ensemble",), "product"),
+    "pool_weights": (("ensemble",), "learnt"),
     "secondary": (("multitask",), "autoencoder"),
     "alpha": (("multitask",), (1.0,)),
     "beta": (_LSTMS, (100.0,)),
@@ -24,6 +27,8 @@ _BY_MODEL: dict[str, tuple[tuple[str, ...], Any]] = {
     "dropout": (_LSTMS, 0.0),
     "layer_norm": (_LSTMS, False),
 }
+# Those of them that have no effect on an ensemble of mlps.
+_OF_LSTM = tuple(name for name, (models, _) in _BY_MODEL.items() if models == _LSTMS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +42,10 @@ class Settings:
     num_hidden: tuple[int, ...]
     head: str
     num_snippets: tuple[int, ...] | None
+    member: str | None
+    decomposition: str | None
     pooling: str | None
+    pool_weights: str | None
     secondary: str | None
     alpha: tuple[float, ...] | None
     num_layers: int | None
@@ -81,17 +89,23 @@ def read_settings() -> Settings:
     """
     names = [holder.name for group in flags.GROUPS.values() for holder in group]
     values: dict[str, Any] = {name: absl_flags.FLAGS[name].value for name in names}
-    model = values["model"]
+    model, has_lstm = values["model"], values["model"] != "mlp" and values["member"] != "mlp"
     for name, (models, default) in _BY_MODEL.items():
-        if model in models:
+        if name in _OF_LSTM and model in models and not has_lstm:
+            if values[name] is not None:
+                raise InputError(
+                    f"--{name} has no effect on --member=mlp: leave it out, or take --member=lstm"
+                )
+        elif model in models:
             values[name] = default if values[name] is None else values[name]
         elif values[name] is not None:
             raise InputError(
                 f"--{name} has no effect on --model={model}: leave it out, or take "
                 f"--model={' or '.join(models)}"
             )
-    if values["head"] != "linear" and model == "mlp":
-        raise InputError("--head has no effect on --model=mlp: leave it out")
+    if values["head"] != "linear" and not has_lstm:
+        what = "--model=mlp" if model == "mlp" else "--member=mlp"
+        raise InputError(f"--head has no effect on {what}: leave it out")
     process_flags.check(values)
     values["heartbeat_seconds"] = values["heartbeat_seconds"] or DEFAULT_HEARTBEAT_SECONDS
     if values["num_hidden"] is None:

@@ -106,7 +106,7 @@ PRESETS = {
         "Learnt pooling weights m2",
         lambda grid: [grid.baseline, grid.ensemble(grid.snippets[1])],
         "MSD25: 29%, at its peak after 10 epochs",
-        (_BASELINE, f"{_FOUR} --pooling=weighted"),
+        (_BASELINE, f"{_FOUR} --pooling=weighted_mean"),
     ),
     "10": Preset(
         "Multitask: peak accuracy over secondary task and alpha",
