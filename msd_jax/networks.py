@@ -53,7 +53,7 @@ class Outputs(NamedTuple):
 
 def init_mlp(config: Config, key: jax.Array) -> MLPParams:
     """The two hidden layers and the output layer, drawn from the key."""
-    num_inputs = config.num_segments * config.num_features
+    num_inputs = config.network_segments * config.num_features
     sizes = (num_inputs, config.num_hidden, config.num_hidden, config.num_genres)
     keys = jax.random.split(key, 3)
     return MLPParams(*map(init_dense, keys, sizes[:-1], sizes[1:]))
@@ -74,7 +74,7 @@ def init_network(config: Config, key: jax.Array) -> NetworkParams:
     width = config.layers.num_directions * num_hidden
     shared = num_hidden if config.head == "relu" else width
     secondary_sizes = {
-        "autoencoder": config.num_segments * config.num_features,
+        "autoencoder": config.network_segments * config.num_features,
         "binary": config.num_genres,
     }
     return NetworkParams(

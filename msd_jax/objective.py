@@ -31,22 +31,29 @@ class Objective(NamedTuple):
     predictions: dict[str, jax.Array]
 
 
-def network_terms(params: Params, outputs: Outputs, inputs: jax.Array, labels: jax.Array) -> Terms:
+def network_terms(
+    params: Params,
+    outputs: Outputs,
+    targets: jax.Array,
+    labels: jax.Array,
+    smoothing: float = 0.0,
+) -> Terms:
     """The terms of E of one network on a batch, each []; only those that the model has.
 
-    The activation stabiliser is the sum of those of every layer and direction.
-    The secondary term of the autoencoder is the mean over elements of the squared error; that of
-    the binary tasks is the sum over genres of their cross-entropies, averaged over songs.
+    The cross-entropy is of labels smoothed by `smoothing`. The activation stabiliser is the sum of
+    those of every layer and direction. The secondary term of the autoencoder is the mean over
+    elements of the squared error from `targets`; that of the binary tasks is the sum over genres of
+    their cross-entropies, averaged over songs.
     """
     terms = {
-        "cross_entropy": jnp.mean(losses.cross_entropy(outputs.logits, labels)),
+        "cross_entropy": jnp.mean(losses.cross_entropy(outputs.logits, labels, smoothing)),
         "l2_penalty": losses.l2_penalty(weights(params)),
     }
     if outputs.hidden_states is not None:
         penalties = [jnp.mean(losses.norm_stabilizer(states)) for states in outputs.hidden_states]
         terms["norm_stabilizer"] = sum(penalties, start=jnp.zeros(()))
     if outputs.reconstruction is not None:
-        targets = inputs.reshape(outputs.reconstruction.shape)
+        targets = targets.reshape(outputs.reconstruction.shape)
         terms["secondary"] = jnp.mean(losses.squared_error(outputs.reconstruction, targets))
     if outputs.binary_logits is not None:
         per_genre = losses.binary_cross_entropy(outputs.binary_logits, labels)
@@ -103,6 +110,8 @@ def objective(
     inputs: jax.Array,
     labels: jax.Array,
     key: jax.Array | None = None,
+    targets: jax.Array | None = None,
+    smoothing: float = 0.0,
 ) -> tuple[jax.Array, Objective]:
     """What a training step differentiates, and what it reports.
 
@@ -113,6 +122,8 @@ def objective(
       inputs: [B, T, F].
       labels: [B].
       key: what the step draws from, see `Model`.
+      targets: [B, T, F], what an autoencoder rebuilds; by default the inputs.
+      smoothing: of the labels in the cross-entropy of each network; m2's own error has the true.
 
     Returns:
       [], whose gradient with respect to each member's parameters is that of the member's own E,
@@ -120,12 +131,13 @@ def objective(
     """
     outputs = model.apply(params, inputs, key)
     log_probs = predictions(params, outputs)
+    targets = inputs if targets is None else targets
     if not isinstance(params, EnsembleParams):
-        terms = network_terms(params, outputs, inputs, labels)
+        terms = network_terms(params, outputs, targets, labels, smoothing)
         loss = weigh(terms, hparams)
         return loss, Objective(loss, terms, log_probs)
-    member_terms = jax.vmap(network_terms, (0, 0, None, None))(
-        params.members, outputs, inputs, labels
+    member_terms = jax.vmap(network_terms, (0, 0, None, None, None))(
+        params.members, outputs, targets, labels, smoothing
     )
     member_losses = jax.vmap(weigh, (0, None))(member_terms, hparams)
     terms = jax.tree.map(jnp.mean, member_terms)
