@@ -88,6 +88,7 @@ def our_contender(name: str, size: Size, trials: int) -> Contender:
         seconds,
         sweep.device_bytes(compiled) * len(jax.local_devices()),
         config.layers,
+        config.network_segments / config.num_segments,
     )
 
 
@@ -122,7 +123,7 @@ def make_rows(
         for contender, rate in zip(contenders, rates, strict=True)
         if not contender.what.startswith("msd_jax")
     ]
-    flops = [size.flops_of(contender.layers) for contender in contenders]
+    flops = [contender.share * size.flops_of(contender.layers) for contender in contenders]
     rows = [
         {
             "what": contender.what,
