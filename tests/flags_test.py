@@ -10,8 +10,7 @@ from absl import flags as absl_flags
 from experiments.running import flags
 from experiments.running.plan import make_parts, make_plan
 from experiments.running.settings import Settings, read_settings
-from msd_jax.config import Layers
-from msd_jax.config import Augmentation, Recipe
+from msd_jax.config import Augmentation, Layers, Recipe
 from msd_jax.dataset import Dataset
 from msd_jax.errors import InputError
 from tests.small import make_songs
