@@ -13,6 +13,7 @@ POOL_WEIGHTS = ("learnt", "accuracy")
 SECONDARIES = ("autoencoder", "binary")
 PRECISIONS = ("highest", "tf32")
 READOUTS = ("last", "mean", "max", "attention")
+SCHEDULES = ("constant", "cosine", "warmup_cosine")
 MOST_LAYERS = 100
 
 
@@ -60,6 +61,75 @@ class Layers:
         return 2 if self.bidirectional else 1
 
 
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a network is trained beyond plain Adam, see `optimiser.py`; all off by default.
+
+    Attributes:
+      clip_norm: norm that a network's gradient is scaled down to; 0 leaves it.
+      schedule: one of `SCHEDULES`, of the learning rate.
+      num_epochs: that the schedule is made for; 0 where it is constant.
+      label_smoothing: share of a label that is spread over all genres, in training alone.
+    """
+
+    clip_norm: float = 0.0
+    schedule: str = "constant"
+    num_epochs: int = 0
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises InputError for what cannot be trained with."""
+        _require_one_of("schedule", self.schedule, SCHEDULES)
+        if not 0 <= self.clip_norm < float("inf"):
+            raise InputError(f"clip_norm is {self.clip_norm}: it must be 0 (no clipping) or more")
+        if not 0 <= self.label_smoothing < 1:
+            raise InputError(
+                f"label_smoothing is {self.label_smoothing}: it must be at least 0 and below 1"
+            )
+        if (self.schedule != "constant") != (self.num_epochs > 0):
+            raise InputError(
+                f"schedule is {self.schedule} and made for {self.num_epochs} epochs: it needs at "
+                "least 1, a constant one 0"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """How songs are changed while a network trains, see `augmentation.py`; all off by default.
+
+    Attributes:
+      noise: std of the Gaussian noise added to standardised inputs.
+      feature_dropout: probability that a feature of a song is set to 0 in all segments.
+      augmented_fraction: share of the songs that get noise and feature dropout.
+      crop: T', segments of the window that the network reads; 0 is the whole song.
+    """
+
+    noise: float = 0.0
+    feature_dropout: float = 0.0
+    augmented_fraction: float = 1.0
+    crop: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises InputError for what no song can be changed by."""
+        if not 0 <= self.noise < float("inf"):
+            raise InputError(f"noise is {self.noise}: it must be 0 (none) or more")
+        if not 0 <= self.feature_dropout < 1:
+            raise InputError(
+                f"feature_dropout is {self.feature_dropout}: it must be at least 0 and below 1"
+            )
+        if not 0 < self.augmented_fraction <= 1:
+            raise InputError(
+                f"augmented_fraction is {self.augmented_fraction}: it must be above 0, at most 1"
+            )
+        if self.augmented_fraction < 1 and not (self.noise or self.feature_dropout):
+            raise InputError(
+                f"augmented_fraction is {self.augmented_fraction} and no song is changed: give "
+                "noise or feature_dropout too"
+            )
+        if self.crop < 0:
+            raise InputError(f"crop is {self.crop}: it must be 0 (the whole song) or more")
+
+
 def _require_one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise InputError(f"{name} is {value!r}: use one of {', '.join(allowed)}")
@@ -87,6 +157,8 @@ class Config:
       batch_size: B, songs per training step.
       patience: epochs without a better validation accuracy after which a trial stops; 0 is never.
       layers: of the LSTM networks.
+      recipe: how it is trained.
+      augmentation: how its songs are changed.
     """
 
     num_segments: int
@@ -104,6 +176,8 @@ class Config:
     batch_size: int = 50
     patience: int = 0
     layers: Layers = Layers()
+    recipe: Recipe = Recipe()
+    augmentation: Augmentation = Augmentation()
 
     def __post_init__(self) -> None:
         """Raises InputError for a combination that makes no model."""
@@ -130,10 +204,16 @@ class Config:
             )
         if "mlp" in (self.model, self.member) and self.layers != Layers():
             raise InputError("layers other than the default: an mlp has no LSTM layers")
-        if self.num_segments % self.num_snippets:
+        if self.augmentation.crop > self.num_segments:
             raise InputError(
-                f"{self.num_segments} segments cannot be cut into {self.num_snippets} equal "
+                f"crop is {self.augmentation.crop}, but the songs have {self.num_segments} "
+                "segments: choose one that is no longer than the songs"
+            )
+        if self.network_segments % self.num_snippets:
+            raise InputError(
+                f"{self.network_segments} segments cannot be cut into {self.num_snippets} equal "
                 "snippets: choose num_snippets that divides the segments"
+                + (" of the crop" if self.augmentation.crop else "")
             )
         for name, default in (("member", "lstm"), ("decomposition", "none")):
             if getattr(self, name) != default and self.model != "ensemble":
@@ -145,11 +225,21 @@ class Config:
                 "two genres are a single pair: decomposition=round_robin needs three or more, "
                 "choose none"
             )
+        if self.decomposition != "none" and self.recipe.label_smoothing:
+            raise InputError(
+                f"label_smoothing is {self.recipe.label_smoothing}: the yes-no questions of "
+                f"decomposition={self.decomposition} have no labels to spread, choose 0"
+            )
+
+    @property
+    def network_segments(self) -> int:
+        """T', segments that the network reads: those of the crop, or of the whole song."""
+        return self.augmentation.crop or self.num_segments
 
     @property
     def snippet_segments(self) -> int:
-        """T / M, segments that one network reads."""
-        return self.num_segments // self.num_snippets
+        """T' / M, segments of a snippet."""
+        return self.network_segments // self.num_snippets
 
     @property
     def num_logits(self) -> int:

@@ -13,9 +13,9 @@ from msd_jax.dataset import Songs
 from msd_jax.evaluation import song_metrics
 from msd_jax.hyperparams import Hyperparams
 from msd_jax.models import make_model
-from msd_jax.objective import objective
-from msd_jax.optimiser import make_optimiser
+from msd_jax.optimiser import make_optimiser, scheduled
 from msd_jax.state import TrainState
+from msd_jax.step import differentiate, prepare
 
 _PARTS = (
     "network's output",
@@ -47,15 +47,14 @@ def _diagnose_step(
     first = int(state.step) * config.batch_size
     batch = take(train, draws.order[first : first + config.batch_size])
     key = jax.random.fold_in(draws.key, state.step)
-    model = make_model(config)
+    now = scheduled(config, hparams, state.epoch, state.step, num_steps(config, len(train.labels)))
 
     @jax.jit
     def parts(params: Any, opt_state: Any) -> tuple:
-        grads, report = jax.grad(
-            lambda p: objective(model, p, hparams, batch.inputs, batch.labels, key), has_aux=True
-        )(params)
-        updates, _ = make_optimiser(config, hparams).update(grads, opt_state, params)
-        outputs = model.apply(params, batch.inputs, key)
+        lesson = prepare(config, batch, key)
+        grads, report = differentiate(config, params, now, lesson)
+        updates, _ = make_optimiser(config, now).update(grads, opt_state, params)
+        outputs = make_model(config).apply(params, lesson.songs.inputs, lesson.key)
         stepped = optax.apply_updates(params, updates)
         return outputs, report.terms, report.loss, grads, updates, stepped
 

@@ -6,18 +6,23 @@ import jax.numpy as jnp
 import optax
 
 
-def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
     """Softmax cross-entropy of each song, in nats.
 
     Args:
       logits: [..., K].
       labels: [...], integers in 0..K-1 (checked where data is loaded, not here).
+      smoothing: share of each label that is spread over all K genres alike: Szegedy et al.,
+        "Rethinking the Inception architecture" (CVPR 2016), section 7.
 
     Returns:
-      [...], -log softmax(logits)[label].
+      [...], -log softmax(logits)[label] where nothing is smoothed.
     """
     chex.assert_equal_shape_prefix([logits, labels], labels.ndim)
     chex.assert_rank(logits, labels.ndim + 1)
+    if smoothing:
+        answers = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+        return optax.softmax_cross_entropy(logits, optax.smooth_labels(answers, smoothing))
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
+from msd_jax.augmentation import central_crop
 from msd_jax.config import Config
 from msd_jax.decomposition import genre_log_probs, num_classifiers
 from msd_jax.networks import (
@@ -58,7 +59,7 @@ class Model(NamedTuple):
     """init: key -> params. apply: params, inputs [B, T, F], key -> Outputs. config: it is of.
 
     The key is what a training step draws from, where the model has something to draw; without one
-    the model answers as in evaluation.
+    the model answers as in evaluation. Of songs longer than the network it reads the centre.
     """
 
     init: Init
@@ -147,4 +148,8 @@ def make_model(config: Config) -> Model:
         "multitask": (_init_first_member, _apply_first_member),
     }
     init, apply = networks[config.model]
-    return Model(functools.partial(init, config), functools.partial(apply, config), config)
+
+    def apply_to_centre(params: Any, inputs: jax.Array, key: jax.Array | None = None) -> Outputs:
+        return apply(config, params, central_crop(config, inputs), key)
+
+    return Model(functools.partial(init, config), apply_to_centre, config)

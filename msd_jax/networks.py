@@ -77,7 +77,7 @@ def init_network(config: Config, key: jax.Array) -> NetworkParams:
     width = config.layers.num_directions * num_hidden
     shared = num_hidden if config.head == "relu" else width
     secondary_sizes = {
-        "autoencoder": config.num_segments * config.num_features,
+        "autoencoder": config.network_segments * config.num_features,
         "binary": config.num_genres,
     }
     return NetworkParams(

@@ -42,20 +42,27 @@ def _stabiliser(
     return sum(penalties, start=jnp.zeros(()))
 
 
-def network_terms(params: Params, outputs: Outputs, inputs: jax.Array, labels: jax.Array) -> Terms:
+def network_terms(
+    params: Params,
+    outputs: Outputs,
+    targets: jax.Array,
+    labels: jax.Array,
+    smoothing: float = 0.0,
+) -> Terms:
     """The terms of E of one network on a batch, each []; only those that the model has.
 
-    The secondary term of the autoencoder is the mean over elements of the squared error; that of
-    the binary tasks is the sum over genres of their cross-entropies, averaged over songs.
+    The cross-entropy is of labels smoothed by `smoothing`. The secondary term of the autoencoder is
+    the mean over elements of the squared error from `targets`; that of the binary tasks is the sum
+    over genres of their cross-entropies, averaged over songs.
     """
     terms = {
-        "cross_entropy": jnp.mean(losses.cross_entropy(outputs.logits, labels)),
+        "cross_entropy": jnp.mean(losses.cross_entropy(outputs.logits, labels, smoothing)),
         "l2_penalty": losses.l2_penalty(weights(params)),
     }
     if outputs.hidden_states is not None:
         terms["norm_stabilizer"] = _stabiliser(outputs.hidden_states, jnp.mean)
     if outputs.reconstruction is not None:
-        targets = inputs.reshape(outputs.reconstruction.shape)
+        targets = targets.reshape(outputs.reconstruction.shape)
         terms["secondary"] = jnp.mean(losses.squared_error(outputs.reconstruction, targets))
     if outputs.binary_logits is not None:
         per_genre = losses.binary_cross_entropy(outputs.binary_logits, labels)
@@ -89,12 +96,17 @@ def classifier_terms(
 
 
 def _ensemble_terms(
-    model: Model, params: EnsembleParams, outputs: Outputs, inputs: jax.Array, labels: jax.Array
+    model: Model,
+    params: EnsembleParams,
+    outputs: Outputs,
+    targets: jax.Array,
+    labels: jax.Array,
+    smoothing: float,
 ) -> Terms:
     """The terms of E of every network, in one axis: [M], or [M*C] for classifiers."""
     if outputs.classifier_logits is None:
-        of_members = jax.vmap(network_terms, (0, 0, None, None))
-        return of_members(params.members, outputs, inputs, labels)
+        of_members = jax.vmap(network_terms, (0, 0, None, None, None))
+        return of_members(params.members, outputs, targets, labels, smoothing)
     decomposition, num_genres = model.config.decomposition, model.config.num_genres
     answers, asked = questions(decomposition, labels, num_genres)
     of_classifiers = jax.vmap(jax.vmap(classifier_terms), (0, 0, 0, None, None))
@@ -163,6 +175,8 @@ def objective(
     inputs: jax.Array,
     labels: jax.Array,
     key: jax.Array | None = None,
+    targets: jax.Array | None = None,
+    smoothing: float = 0.0,
 ) -> tuple[jax.Array, Objective]:
     """What a training step differentiates, and what it reports.
 
@@ -173,6 +187,8 @@ def objective(
       inputs: [B, T, F].
       labels: [B].
       key: what the step draws from, see `Model`.
+      targets: [B, T, F], what an autoencoder rebuilds; by default the inputs.
+      smoothing: of the labels in the cross-entropy of each network; m2's own error has the true.
 
     Returns:
       [], whose gradient with respect to each network's parameters is that of the network's own E,
@@ -180,11 +196,12 @@ def objective(
     """
     outputs = model.apply(params, inputs, key)
     log_probs = predictions(params, outputs)
+    targets = inputs if targets is None else targets
     if not isinstance(params, EnsembleParams):
-        terms = network_terms(params, outputs, inputs, labels)
+        terms = network_terms(params, outputs, targets, labels, smoothing)
         loss = weigh(terms, hparams)
         return loss, Objective(loss, terms, log_probs)
-    all_terms = _ensemble_terms(model, params, outputs, inputs, labels)
+    all_terms = _ensemble_terms(model, params, outputs, targets, labels, smoothing)
     all_losses = jax.vmap(weigh, (0, None))(all_terms, hparams)
     terms = jax.tree.map(jnp.mean, all_terms)
     total = jnp.sum(all_losses) + _pool_loss(model, params, outputs, labels)

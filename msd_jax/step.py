@@ -1,19 +1,56 @@
 """One training step."""
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from msd_jax.augmentation import Changed, change
 from msd_jax.batches import Batch, batch_shape
 from msd_jax.config import Config
 from msd_jax.evaluation import Metrics
 from msd_jax.hyperparams import Hyperparams
 from msd_jax.models import make_model
-from msd_jax.objective import objective, prediction_rule
+from msd_jax.objective import Objective, objective, prediction_rule
 from msd_jax.optimiser import init_optimiser, make_optimiser
+
+
+class Lesson(NamedTuple):
+    """What a step teaches: songs as the network reads them, their labels, and the key that the
+    network draws from.
+    """
+
+    songs: Changed
+    labels: jax.Array
+    key: jax.Array | None
+
+
+def prepare(config: Config, batch: Batch, key: jax.Array | None) -> Lesson:
+    """The lesson that a step makes of a batch; the network draws the same however songs change."""
+    network_key, songs_key = (None, None) if key is None else jax.random.split(key)
+    return Lesson(change(config, songs_key, batch.inputs), batch.labels, network_key)
+
+
+def differentiate(
+    config: Config, params: Any, hparams: Hyperparams, lesson: Lesson
+) -> tuple[Any, Objective]:
+    """The gradient of the training error with respect to the parameters, and the Objective."""
+    model, (songs, labels, key) = make_model(config), lesson
+    return jax.grad(
+        lambda params: objective(
+            model,
+            params,
+            hparams,
+            songs.inputs,
+            labels,
+            key,
+            songs.targets,
+            config.recipe.label_smoothing,
+        ),
+        has_aux=True,
+    )(params)
 
 
 def train_step(
@@ -30,7 +67,7 @@ def train_step(
       config: of the model.
       params: of the model.
       opt_state: of `make_optimiser`.
-      hparams: the trial's, [] each.
+      hparams: the step's, [] each.
       batch: B songs.
       key: what the step draws from, where the model or the recipe has something to draw.
 
@@ -38,11 +75,7 @@ def train_step(
       params, opt_state, and the metrics of the batch before the step, each []: loss, accuracy, and
       the terms of E.
     """
-    model = make_model(config)
-    grads, report = jax.grad(
-        lambda params: objective(model, params, hparams, batch.inputs, batch.labels, key),
-        has_aux=True,
-    )(params)
+    grads, report = differentiate(config, params, hparams, prepare(config, batch, key))
     updates, opt_state = make_optimiser(config, hparams).update(grads, opt_state, params)
     predicted = jnp.argmax(report.predictions[prediction_rule(config)], axis=-1)
     accuracy = jnp.mean(predicted == batch.labels, dtype=report.loss.dtype)

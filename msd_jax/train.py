@@ -17,6 +17,7 @@ from msd_jax.dataset import Songs
 from msd_jax.evaluation import Metrics, add_batches, means, no_batches
 from msd_jax.hyperparams import Hyperparams
 from msd_jax.models import PoolWeights
+from msd_jax.optimiser import scheduled
 from msd_jax.pooling import accuracy_weights
 from msd_jax.state import Best, TrainState, no_steps
 from msd_jax.step import train_step
@@ -76,8 +77,9 @@ def train_steps(
             draws.order, (step * config.batch_size,), (config.batch_size,)
         )
         batch, key = take(train, index, sharding), jax.random.fold_in(draws.key, step)
+        now = scheduled(config, hparams, state.epoch, step, num_steps(config, len(draws.order)))
         params, opt_state, metrics = train_step(
-            config, state.params, state.opt_state, hparams, batch, key
+            config, state.params, state.opt_state, now, batch, key
         )
         is_good = ~state.stopped & _all_finite((params, metrics["loss"]))
         after = state.replace(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from msd_jax.batches import draw
+from msd_jax.config import Augmentation, Recipe
 from msd_jax.dataset import Songs
 from msd_jax.diagnosis import diagnose
 from msd_jax.hyperparams import Hyperparams
@@ -16,6 +17,10 @@ from msd_jax.train import run_epoch
 from tests.small import CONFIG, make_songs
 
 KEY, MLP = jax.random.key(3), dataclasses.replace(CONFIG, model="mlp", batch_size=1)
+ALL = {
+    "recipe": Recipe(clip_norm=1.0, schedule="warmup_cosine", num_epochs=5, label_smoothing=0.1),
+    "augmentation": Augmentation(noise=0.1, feature_dropout=0.1, crop=4),
+}
 TRAIN, VALID = make_songs(6), make_songs(7, seed=1)
 
 
@@ -36,6 +41,21 @@ def with_song(songs: Songs, number: int, value: float) -> Songs:
             VALID,
             "epoch 1, training step 4: term secondary is inf",
         ),
+        # Nor does a window of it, whatever noise is added, stop it; its rate is a scheduled one.
+        (
+            dataclasses.replace(MLP, model="multitask", **ALL),
+            Hyperparams(0.01),
+            with_song(TRAIN, int(draw(KEY, jnp.int32(0), 6).order[3]), 1e30),
+            VALID,
+            "epoch 1, training step 4: term secondary is inf",
+        ),
+        (
+            dataclasses.replace(MLP, **ALL),
+            Hyperparams(np.inf),
+            TRAIN,
+            VALID,
+            "training step 1: Adam's step of first.kernel in",
+        ),
         (MLP, Hyperparams(0.01, l2=np.inf), TRAIN, VALID, "epoch 1, training step 1: loss is inf"),
         (MLP, Hyperparams(np.inf), TRAIN, VALID, "training step 1: Adam's step of first.kernel in"),
         (
@@ -46,7 +66,7 @@ def with_song(songs: Songs, number: int, value: float) -> Songs:
             "epoch 1, validation: loss_softmax of song 5 is nan",
         ),
     ],
-    ids=["term", "loss", "step", "validation"],
+    ids=["term", "term of a recipe", "step of a recipe", "loss", "step", "validation"],
 )
 def test_it_names_step_and_term(config, hparams, train, valid, words):
     loop = jax.jit(run_epoch, static_argnums=0)

@@ -10,7 +10,7 @@ from absl import flags as absl_flags
 from experiments.running import flags
 from experiments.running.plan import make_parts, make_plan
 from experiments.running.settings import Settings, read_settings
-from msd_jax.config import Layers
+from msd_jax.config import Augmentation, Layers, Recipe
 from msd_jax.dataset import Dataset
 from msd_jax.errors import InputError
 from tests.small import make_songs
@@ -118,6 +118,25 @@ def test_layers_reach_the_program_and_are_the_reports_by_default(model):
     flags_of_all = ["--num_layers=3", "--bidirectional", "--readout=max", "--dropout=0.5"]
     (part,) = make_parts(settings(f"--model={model}", *flags_of_all, "--layer_norm"), 8, 3, 3)
     assert part.config.layers == Layers(3, True, "max", 0.5, True)
+
+
+def test_a_recipe_reaches_the_program_and_epochs_make_another_only_under_a_schedule():
+    dataset = Dataset("d", make_songs(60), make_songs(6), None, ("a", "b", "c"))
+
+    def config(*arguments: str):
+        (part,) = make_plan(settings(*arguments), dataset)
+        return part.config
+
+    assert config("--num_epochs=7") == config("--num_epochs=9") == config()
+    given = config("--schedule=cosine", "--num_epochs=7", "--clip_norm=2", "--label_smoothing=0.1")
+    assert given.recipe == Recipe(2.0, "cosine", 7, 0.1)
+    given = config("--noise=1", "--feature_dropout=0.2", "--augmented_fraction=0.5", "--crop=4")
+    assert given.augmentation == Augmentation(1.0, 0.2, 0.5, 4)
+    for arguments in (["--crop=7"], ["--noise=nan"], ["--augmented_fraction=0.5"]):
+        with pytest.raises(InputError):
+            config(*arguments)
+    with pytest.raises(InputError, match="5 segments cannot be cut into 2 equal snippets"):
+        config("--model=ensemble", "--num_snippets=2", "--crop=5")
 
 
 def test_help_is_quick_and_names_every_flag_with_default_and_the_reports_value():

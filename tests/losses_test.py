@@ -30,6 +30,15 @@ def test_cross_entropy_of_huge_logits_is_finite():
     chex.assert_trees_all_close(losses.cross_entropy(logits, jnp.array([1])), np.array([1e4]))
 
 
+def test_smoothed_cross_entropy_by_hand():
+    # probabilities (1/4, 1/2, 1/4), log 4 and log 2 nats; of the label's 1 a share of 0.3 is spread
+    # over three genres: 0.8, 0.1, 0.1. Label 1: 0.8 log 2 + 0.2 log 4 = 1.2 log 2; label 0:
+    # 0.9 log 4 + 0.1 log 2 = 1.9 log 2.
+    logits = jnp.array([[0.0, LOG2, 0.0], [0.0, LOG2, 0.0]])
+    actual = losses.cross_entropy(logits, jnp.array([1, 0]), smoothing=0.3)
+    chex.assert_trees_all_close(actual, np.array([1.2 * LOG2, 1.9 * LOG2]), atol=1e-6)
+
+
 def test_binary_cross_entropy_by_hand():
     # sigmoid(log 3) = 3/4: yes costs log 4/3, no costs log 4; sigmoid(0) = 1/2 costs log 2.
     logits = jnp.array([[LOG3, LOG3, 0.0]])

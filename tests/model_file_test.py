@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
 from msd_jax import model_file
-from msd_jax.config import Config, Layers
+from msd_jax.config import Augmentation, Config, Layers, Recipe
 from msd_jax.errors import InputError
 from msd_jax.model_file import load_model, save_model
 from msd_jax.normaliser import Normaliser
@@ -34,6 +34,11 @@ CONFIGS = [
             num_layers=2, bidirectional=True, readout="attention", dropout=0.25, layer_norm=True
         ),
     ),
+    Config(
+        *(4, 2, 3, "mlp", 2),
+        recipe=Recipe(clip_norm=1.5, schedule="cosine", num_epochs=3),
+        augmentation=Augmentation(noise=0.5, crop=3),
+    ),
 ]
 
 
@@ -47,9 +52,7 @@ def same(tree, other) -> bool:
 
 
 @pytest.mark.parametrize("raw", [True, False])
-@pytest.mark.parametrize(
-    "config", CONFIGS, ids=lambda c: c.model + c.head + c.layers.readout + c.member
-)
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{CONFIGS.index(c)}-{c.model}")
 def test_what_is_saved_is_loaded(tmp_path, config, raw):
     trained = make_trained(config, num_trials=3, raw=raw)
     save_model(tmp_path / "m.safetensors", trained)
@@ -144,6 +147,12 @@ def changing(**changes):
         {"config__layers": {"dropout": float("nan")}},
         {"config__layers": {"readout": ["last"]}},
         {"config__layers": {"surprise": 1}},
+        {"config__recipe": 1},
+        {"config__recipe__clip_norm": "1"},
+        {"config__recipe__clip_norm": float("nan")},
+        {"config__augmentation__crop": 3},
+        {"config__augmentation__crop": 2.0},
+        {"config__augmentation__surprise": 1},
         {"config": []},
         {"trials": []},
         {"trials": [{"seed": 1}]},

@@ -26,7 +26,11 @@ from tests.small import make_songs
 
 # 7 steps and 4 batches of validation an epoch.
 STEPS, TRAIN, VALID = 11, make_songs(30), make_songs(13, seed=1)
-FLAGS = ("--model=mlp", "--num_hidden=5", "--batch_size=4", "--num_seeds=6", "--num_epochs=3")
+# A recipe that counts steps and an augmentation that draws in each must go on where they were.
+FLAGS = (
+    *("--model=mlp", "--num_hidden=5", "--batch_size=4", "--num_seeds=6", "--num_epochs=3"),
+    *("--schedule=warmup_cosine", "--clip_norm=1", "--noise=0.5", "--crop=4"),
+)
 
 
 class Asking(EpochProgress):

@@ -51,7 +51,7 @@ class Contender(NamedTuple):
 
     what: its name; trials: models trained at once; songs: that one call of `run` trains, over all
     of them; compile_seconds and peak_bytes where they are known; layers: of what trains, so that
-    deeper networks are credited with their operations.
+    deeper networks are credited with their operations; share: of its songs' segments that it reads.
     """
 
     what: str
@@ -61,6 +61,7 @@ class Contender(NamedTuple):
     compile_seconds: float | None = None
     peak_bytes: int | None = None
     layers: Layers = Layers()
+    share: float = 1.0
 
 
 def random_songs(size: Size, num_batches: int) -> tuple[np.ndarray, np.ndarray]:

@@ -28,7 +28,7 @@ from experiments.measuring.peers import (
 from experiments.running.workdir import write_json
 from msd_jax import lstm, sweep
 from msd_jax.batches import draw, num_steps
-from msd_jax.config import Config, Layers
+from msd_jax.config import Augmentation, Config, Layers, Recipe
 from msd_jax.dataset import Songs
 from msd_jax.devices import make_layout, map_trials
 from msd_jax.train import train_steps
@@ -53,6 +53,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "baseline, attention": {"layers": Layers(readout="attention")},
     "baseline, 2 layers, dropout": {"layers": Layers(num_layers=2, dropout=0.5)},
     "baseline, layer norm": {"layers": Layers(layer_norm=True)},
+    "baseline, clipped": {"recipe": Recipe(clip_norm=1.0)},
+    "baseline, warm-up and cosine": {"recipe": Recipe(schedule="warmup_cosine", num_epochs=40)},
+    "baseline, smoothed labels": {"recipe": Recipe(label_smoothing=0.1)},
+    "baseline, noise": {"augmentation": Augmentation(noise=0.05)},
+    "baseline, feature dropout": {"augmentation": Augmentation(feature_dropout=0.2)},
+    "baseline, crops of 60": {"augmentation": Augmentation(crop=60)},
 }
 # Enough steps that a call lasts about a second on two cores, whatever the number of trials.
 _STEPS = 64
@@ -88,6 +94,7 @@ def our_contender(name: str, size: Size, trials: int) -> Contender:
         seconds,
         sweep.device_bytes(compiled) * len(jax.local_devices()),
         config.layers,
+        config.network_segments / config.num_segments,
     )
 
 
@@ -122,7 +129,7 @@ def make_rows(
         for contender, rate in zip(contenders, rates, strict=True)
         if not contender.what.startswith("msd_jax")
     ]
-    flops = [size.flops_of(contender.layers) for contender in contenders]
+    flops = [contender.share * size.flops_of(contender.layers) for contender in contenders]
     rows = [
         {
             "what": contender.what,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments.command import process_flags
-from experiments.running import layer_flags
+from experiments.running import layer_flags, recipe_flags
 from msd_jax.config import (
     DECOMPOSITIONS,
     HEADS,
@@ -255,6 +255,8 @@ GROUPS = {
     ),
     "Layers of an LSTM": layer_flags.LAYERS,
     "Training": (NUM_EPOCHS, BATCH_SIZE, LEARNING_RATE, L2, BETA, PATIENCE),
+    "Training recipe": recipe_flags.RECIPE,
+    "Augmentation": recipe_flags.AUGMENTATION,
     "Trials": (NUM_SEEDS, SEED),
     "Machine and files": (
         WORKDIR,

@@ -6,7 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 from experiments.running.settings import Settings
-from msd_jax.config import Config, Layers
+from msd_jax.config import Augmentation, Config, Layers, Recipe
 from msd_jax.dataset import Dataset
 from msd_jax.errors import InputError
 from msd_jax.sweep import Trial, grid
@@ -23,6 +23,8 @@ _CONFIG_FLAGS = (
     "patience",
 )
 _LAYER_FLAGS = ("num_layers", "bidirectional", "readout", "dropout", "layer_norm")
+_RECIPE_FLAGS = ("clip_norm", "schedule", "label_smoothing")
+_AUGMENTATION_FLAGS = ("noise", "feature_dropout", "augmented_fraction", "crop")
 _TRACED = ("learning_rate", "l2", "beta", "alpha")
 
 
@@ -67,6 +69,13 @@ def _given(settings: Settings, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def _recipe(settings: Settings) -> Recipe:
+    """Its epochs make another program only where there is a schedule for them."""
+    given = _given(settings, _RECIPE_FLAGS)
+    is_constant = given.get("schedule", "constant") == "constant"
+    return Recipe(**given, num_epochs=0 if is_constant else settings.num_epochs)
+
+
 def make_parts(
     settings: Settings, num_segments: int, num_features: int, num_genres: int
 ) -> list[Part]:
@@ -76,6 +85,8 @@ def make_parts(
         "num_features": num_features,
         "num_genres": num_genres,
         "layers": Layers(**_given(settings, _LAYER_FLAGS)),
+        "recipe": _recipe(settings),
+        "augmentation": Augmentation(**_given(settings, _AUGMENTATION_FLAGS)),
         **_given(settings, _CONFIG_FLAGS),
     }
     seeds = range(settings.seed, settings.seed + settings.num_seeds)

@@ -59,6 +59,13 @@ class Settings:
     l2: tuple[float, ...]
     beta: tuple[float, ...] | None
     patience: int
+    clip_norm: float
+    schedule: str
+    label_smoothing: float
+    noise: float
+    feature_dropout: float
+    augmented_fraction: float
+    crop: int
     num_seeds: int
     seed: int
     workdir: str | None
