@@ -5,17 +5,8 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments.command import process_flags
-from experiments.running import layer_flags, recipe_flags
-from msd_jax.config import (
-    DECOMPOSITIONS,
-    HEADS,
-    MEMBERS,
-    MODELS,
-    POOL_WEIGHTS,
-    POOLINGS,
-    PRECISIONS,
-    SECONDARIES,
-)
+from experiments.running import ensemble_flags, layer_flags, recipe_flags
+from msd_jax.config import HEADS, MODELS, PRECISIONS, SECONDARIES
 
 _LARGEST = 1e30  # what is computed from it must stay in float32
 
@@ -95,37 +86,6 @@ NUM_SNIPPETS = _ints(
     None,
     "Equal parts that the ensemble cuts a song into, a divisor of its segments; a list trains one "
     "program each. By default 4. Report: 2 and 4.",
-)
-MEMBER = flags.DEFINE_enum(
-    "member",
-    None,
-    MEMBERS,
-    "The network of each snippet of the ensemble; an mlp has two hidden layers. By default lstm. "
-    "Report: lstm; Silla and Kaestner: mlp.",
-)
-DECOMPOSITION = flags.DEFINE_enum(
-    "decomposition",
-    None,
-    DECOMPOSITIONS,
-    "How a member of the ensemble tells the genre: at once, by K yes-no networks (one_vs_all), or "
-    "by one for each of the K (K - 1) / 2 pairs of genres (round_robin). By default none. Report: "
-    "none; Silla and Kaestner: all three.",
-)
-POOLING = flags.DEFINE_enum(
-    "pooling",
-    None,
-    POOLINGS,
-    "How the ensemble's members agree; mean is m0, product m1, weighted_mean with learnt weights "
-    "m2. All are logged, this one chooses the best epoch. By default product. Report: these "
-    "three, product best; Silla and Kaestner: all six.",
-)
-WEIGHTS = flags.DEFINE_enum(
-    "pool_weights",
-    None,
-    POOL_WEIGHTS,
-    "What weighs the members in both weighted rules: learnt weights, or each member's validation "
-    "accuracy after the epoch before. By default learnt. Report: learnt; Silla and Kaestner: "
-    "accuracy.",
 )
 SECONDARY = flags.DEFINE_enum(
     "secondary",
@@ -241,18 +201,8 @@ TENSORBOARD = flags.DEFINE_bool(
 
 GROUPS = {
     "Data": (DATASET, DATA_DIR, FOLD),
-    "Model": (
-        MODEL,
-        NUM_HIDDEN,
-        HEAD,
-        NUM_SNIPPETS,
-        MEMBER,
-        DECOMPOSITION,
-        POOLING,
-        WEIGHTS,
-        SECONDARY,
-        ALPHA,
-    ),
+    "Model": (MODEL, NUM_HIDDEN, HEAD, SECONDARY, ALPHA),
+    "Ensemble": (NUM_SNIPPETS, *ensemble_flags.MEMBERSHIP),
     "Layers of an LSTM": layer_flags.LAYERS,
     "Training": (NUM_EPOCHS, BATCH_SIZE, LEARNING_RATE, L2, BETA, PATIENCE),
     "Training recipe": recipe_flags.RECIPE,
