@@ -104,6 +104,10 @@ def test_every_model_trains_and_writes_all_it_should(tmp_path, data_dir, argumen
         assert trial["peak_valid_accuracy"] == max(accuracies)
         assert trial["final_valid_accuracy"] == accuracies[-1]
         assert trial["test_accuracy"] * 11 == pytest.approx(round(trial["test_accuracy"] * 11))
+    for point in summary["points"]:
+        pooled = point["seeds_pooled"]
+        assert pooled["split"] == "test"
+        assert pooled["alone"]["accuracy"] == pytest.approx(point["test_accuracy"]["mean"])
     config = read_json(tmp_path / "config.json")
     assert config["flags"]["num_epochs"] == 3
     assert len(config["dataset_sha256"]) == 64
@@ -232,6 +236,10 @@ def test_it_learns_real_songs(tmp_path):
     for trial in summary["runs"]:
         assert trial["peak_valid_accuracy"] > 0.45
         assert trial["test_accuracy"] is None
+    pooled = summary["points"][0]["seeds_pooled"]
+    assert (pooled["split"], pooled["num_seeds"]) == ("valid", 2)
+    peaks = [trial["peak_valid_accuracy"] for trial in summary["runs"]]
+    assert pooled["alone"]["accuracy"] == pytest.approx(np.mean(peaks))
 
 
 @needs_real_data
