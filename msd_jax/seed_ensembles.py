@@ -15,7 +15,9 @@ from scipy import special
 from msd_jax import metrics
 from msd_jax.metrics import Interval
 
-_SUBSETS_PER_SEED = 26  # so that up to ten seeds all subsets count: 10 x 26 > 252, the most of a size
+_SUBSETS_PER_SEED = (
+    26  # so that up to ten seeds all subsets count: 10 x 26 > 252, the most of a size
+)
 _MOST_SIZES = 12
 
 
@@ -59,7 +61,7 @@ def worth(log_probs: np.ndarray, labels: np.ndarray) -> Worth:
 
 
 def sizes(num_seeds: int) -> list[int]:
-    """Sizes of ensembles to look at: all up to twelve seeds, else at most twelve, ever farther apart."""
+    """Sizes of ensembles to look at: all of up to twelve seeds, else at most twelve of them."""
     if num_seeds <= _MOST_SIZES:
         return list(range(1, num_seeds + 1))
     return sorted({round(x) for x in np.geomspace(1, num_seeds, _MOST_SIZES)})

@@ -108,6 +108,4 @@ def test_divisions_are_pooled_apart_and_averaged():
     """The second division's labels are the other genre: what is right there is wrong here."""
     found = seed_ensembles([(LOG_PROBS, LABELS), (LOG_PROBS, 1 - LABELS)])
     assert [x.accuracy.mean for x in found] == pytest.approx([0.5, 0.5, 0.5])
-    assert find(found, 3).nll.mean == pytest.approx(
-        -np.log(0.6 * (1.6 / 3) * 0.4 * (1.4 / 3)) / 4
-    )
+    assert find(found, 3).nll.mean == pytest.approx(-np.log(0.6 * (1.6 / 3) * 0.4 * (1.4 / 3)) / 4)

@@ -86,8 +86,8 @@ def test_seeds_are_pooled_within_their_point_and_diverged_ones_left_out():
     """Two songs of genre 0. At beta 0: .9, .4 and .6, .4: by the mean .75, .4; by the product
     .54 / .58, .16 / .52: one of two right in all. At beta 100 one seed is left.
     """
-    runs = [{**TRIAL, "beta": beta, "seed": seed, "peak_epoch": epoch}
-            for beta, seed, epoch in ((0.0, 1, 3), (0.0, 2, 1), (0.0, 3, None), (100.0, 1, 2))]  # fmt: skip
+    trials = ((0.0, 1, 3), (0.0, 2, 1), (0.0, 3, None), (100.0, 1, 2))
+    runs = [{**TRIAL, "beta": b, "seed": seed, "peak_epoch": epoch} for b, seed, epoch in trials]
     true = np.array([[0.9, 0.4], [0.6, 0.4], [0.5, 0.5], [0.9, 0.9]])
     log_probs = np.log(np.stack([true, 1 - true], axis=-1))
     first, second = pooled_seeds(runs, log_probs, np.array([0, 0]), "valid")

@@ -107,7 +107,7 @@ def summarise(
       metrics: lines of all trials and epochs, in any order.
       predictions: of the trials.
       rule: the model's own.
-      split: "test", or "valid" where the predictions are of the validation songs for want of others.
+      split: "test", or "valid" where the predictions are, for want of others, of those.
     """
     is_tested = split == "test"
     test_accuracies = accuracies(predictions, rule) if is_tested else [None] * len(trials)
