@@ -40,7 +40,7 @@ class _Measure(NamedTuple):
 
 _MEASURES = (
     _Measure("accuracy", "accuracy", "%", 100.0),
-    _Measure("nll", "negative log-likelihood", "nats", 1.0),
+    _Measure("nll", "NLL", "nats", 1.0),
     _Measure("calibration_error", "calibration error", "points", 100.0),
 )
 
@@ -49,8 +49,8 @@ def seed_choices(grid: Grid) -> list[tuple[str, Choice]]:
     """The configurations whose seeds are pooled: seeds alone, and seeds x snippets."""
     many = grid.snippets[1]
     return [
-        ("feed-forward", (grid.mlp(0.01), "softmax")),
         ("baseline", (grid.baseline, "softmax")),
+        (f"{many} snippets, m0", (grid.ensemble(many), "mean")),
         (f"{many} snippets, m1", (grid.ensemble(many), "product")),
     ]
 
