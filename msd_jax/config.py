@@ -7,7 +7,8 @@ from msd_jax.errors import InputError
 MODELS = ("mlp", "baseline", "ensemble", "multitask")
 HEADS = ("linear", "relu")
 POOLINGS = ("mean", "product", "weighted")
-SECONDARIES = ("autoencoder", "binary")
+SECONDARIES = ("autoencoder", "binary", "both")
+BINARY_WEIGHTS = ("plain", "balanced")
 PRECISIONS = ("highest", "tf32")
 READOUTS = ("last", "mean", "max", "attention")
 MOST_LAYERS = 100
@@ -75,7 +76,8 @@ class Config:
       num_snippets: M, equal parts of a song; 1 unless the model is an ensemble.
       head: "linear" maps the last hidden state to logits, "relu" has an H x H ReLU layer between.
       pooling: the ensemble's rule that counts as its prediction; all rules are evaluated.
-      secondary: the multitask model's second task.
+      secondary: the multitask model's second task, or both at once.
+      binary_weights: "balanced" lets yes and no weigh the same in the binary tasks.
       batch_size: B, songs per training step.
       patience: epochs without a better validation accuracy after which a trial stops; 0 is never.
       layers: of the LSTM networks.
@@ -90,6 +92,7 @@ class Config:
     head: str = "linear"
     pooling: str = "product"
     secondary: str = "autoencoder"
+    binary_weights: str = "plain"
     batch_size: int = 50
     patience: int = 0
     layers: Layers = Layers()
@@ -101,6 +104,7 @@ class Config:
             ("head", HEADS),
             ("pooling", POOLINGS),
             ("secondary", SECONDARIES),
+            ("binary_weights", BINARY_WEIGHTS),
         ):
             _require_one_of(name, getattr(self, name), allowed)
         for name in ("num_segments", "num_features", "num_hidden", "num_snippets", "batch_size"):
@@ -116,6 +120,12 @@ class Config:
             )
         if self.model == "mlp" and self.layers != Layers():
             raise InputError("layers other than the default: model=mlp has no LSTM layers")
+        has_binary = self.model == "multitask" and self.secondary != "autoencoder"
+        if self.binary_weights != "plain" and not has_binary:
+            raise InputError(
+                f"binary_weights is {self.binary_weights}: only model=multitask with "
+                "secondary=binary or both has binary tasks"
+            )
         if self.num_segments % self.num_snippets:
             raise InputError(
                 f"{self.num_segments} segments cannot be cut into {self.num_snippets} equal "

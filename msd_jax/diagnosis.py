@@ -52,7 +52,10 @@ def _diagnose_step(
     @jax.jit
     def parts(params: Any, opt_state: Any) -> tuple:
         grads, report = jax.grad(
-            lambda p: objective(model, p, hparams, batch.inputs, batch.labels, key), has_aux=True
+            lambda p: objective(
+                model, p, hparams, batch.inputs, batch.labels, key, config.binary_weights
+            ),
+            has_aux=True,
         )(params)
         updates, _ = make_optimiser(config, hparams).update(grads, opt_state, params)
         outputs = model.apply(params, batch.inputs, key)

@@ -1,8 +1,10 @@
 """E, the training error, put together from its terms, and what a model predicts.
 
     E = cross_entropy + beta norm_stabilizer + l2 l2_penalty + alpha secondary
+        + alpha_binary secondary_binary
 
-(section 5 of the report, with the penalties of section 2.1). Here the means over songs are taken.
+(section 5 of the report, with the penalties of section 2.1; the last term where there are both
+secondary tasks). Here the means over songs are taken.
 """
 
 from typing import NamedTuple
@@ -31,12 +33,26 @@ class Objective(NamedTuple):
     predictions: dict[str, jax.Array]
 
 
-def network_terms(params: Params, outputs: Outputs, inputs: jax.Array, labels: jax.Array) -> Terms:
+def _binary_term(logits: jax.Array, labels: jax.Array, binary_weights: str) -> jax.Array:
+    """The sum over genres of the cross-entropies of their questions, averaged over songs."""
+    per_genre = losses.binary_cross_entropy(logits, labels)
+    if binary_weights == "balanced":
+        per_genre = losses.balanced_answers(labels, logits.shape[-1]) * per_genre
+    return jnp.mean(jnp.sum(per_genre, axis=-1))
+
+
+def network_terms(
+    params: Params,
+    outputs: Outputs,
+    inputs: jax.Array,
+    labels: jax.Array,
+    binary_weights: str = "plain",
+) -> Terms:
     """The terms of E of one network on a batch, each []; only those that the model has.
 
     The activation stabiliser is the sum of those of every layer and direction.
     The secondary term of the autoencoder is the mean over elements of the squared error; that of
-    the binary tasks is the sum over genres of their cross-entropies, averaged over songs.
+    the binary tasks see `_binary_term`. With both, the latter is called secondary_binary.
     """
     terms = {
         "cross_entropy": jnp.mean(losses.cross_entropy(outputs.logits, labels)),
@@ -49,8 +65,8 @@ def network_terms(params: Params, outputs: Outputs, inputs: jax.Array, labels: j
         targets = inputs.reshape(outputs.reconstruction.shape)
         terms["secondary"] = jnp.mean(losses.squared_error(outputs.reconstruction, targets))
     if outputs.binary_logits is not None:
-        per_genre = losses.binary_cross_entropy(outputs.binary_logits, labels)
-        terms["secondary"] = jnp.mean(jnp.sum(per_genre, axis=-1))
+        name = "secondary" if outputs.reconstruction is None else "secondary_binary"
+        terms[name] = _binary_term(outputs.binary_logits, labels, binary_weights)
     return terms
 
 
@@ -61,6 +77,7 @@ def weigh(terms: Terms, hparams: Hyperparams) -> jax.Array:
         "l2_penalty": hparams.l2,
         "norm_stabilizer": hparams.beta,
         "secondary": hparams.alpha,
+        "secondary_binary": hparams.alpha_binary,
     }
     return sum((coefficients[name] * term for name, term in terms.items()), start=jnp.zeros(()))
 
@@ -103,6 +120,7 @@ def objective(
     inputs: jax.Array,
     labels: jax.Array,
     key: jax.Array | None = None,
+    binary_weights: str = "plain",
 ) -> tuple[jax.Array, Objective]:
     """What a training step differentiates, and what it reports.
 
@@ -113,6 +131,7 @@ def objective(
       inputs: [B, T, F].
       labels: [B].
       key: what the step draws from, see `Model`.
+      binary_weights: see `Config`.
 
     Returns:
       [], whose gradient with respect to each member's parameters is that of the member's own E,
@@ -121,7 +140,7 @@ def objective(
     outputs = model.apply(params, inputs, key)
     log_probs = predictions(params, outputs)
     if not isinstance(params, EnsembleParams):
-        terms = network_terms(params, outputs, inputs, labels)
+        terms = network_terms(params, outputs, inputs, labels, binary_weights)
         loss = weigh(terms, hparams)
         return loss, Objective(loss, terms, log_probs)
     member_terms = jax.vmap(network_terms, (0, 0, None, None))(

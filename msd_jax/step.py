@@ -40,7 +40,9 @@ def train_step(
     """
     model = make_model(config)
     grads, report = jax.grad(
-        lambda params: objective(model, params, hparams, batch.inputs, batch.labels, key),
+        lambda params: objective(
+            model, params, hparams, batch.inputs, batch.labels, key, config.binary_weights
+        ),
         has_aux=True,
     )(params)
     updates, opt_state = make_optimiser(config, hparams).update(grads, opt_state, params)

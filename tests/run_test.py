@@ -74,7 +74,15 @@ def tiny(data_dir: Path, *arguments: str) -> list[str]:
         (["--model=mlp", "--l2=0,0.01"], {"cross_entropy", "l2_penalty"}),
         (["--model=baseline", "--beta=0,5", "--head=relu"], {"norm_stabilizer"}),
         (["--model=ensemble", "--num_snippets=2,4", "--pooling=weighted"], {"norm_stabilizer"}),
-        (["--model=multitask", "--secondary=binary", "--alpha=1,2"], {"secondary"}),
+        (
+            [
+                "--model=multitask",
+                "--secondary=both",
+                "--alpha_binary=1,2",
+                "--binary_weights=balanced",
+            ],
+            {"secondary", "secondary_binary"},
+        ),
     ],
     ids=lambda x: x[0].removeprefix("--model=") if isinstance(x, list) else "",
 )
@@ -83,7 +91,8 @@ def test_every_model_trains_and_writes_all_it_should(tmp_path, data_dir, argumen
     assert "peak valid" in shown
     lines = read_metrics(tmp_path)
     assert len(lines) == 2 * 2 * 3  # points, seeds, epochs
-    names = ("seed", "num_hidden", "num_snippets", "learning_rate", "l2", "beta", "alpha", "epoch")
+    names = ("seed", "num_hidden", "num_snippets", "learning_rate", "l2", "beta", "alpha",
+             "alpha_binary", "epoch")  # fmt: skip
     assert len({tuple(line[name] for name in names) for line in lines}) == len(lines)
     for line in lines:
         assert {f"train_{term}" for term in terms} <= line.keys()
@@ -91,6 +100,7 @@ def test_every_model_trains_and_writes_all_it_should(tmp_path, data_dir, argumen
             assert np.isfinite(line[name])
         coefficients = {"cross_entropy": 1, "l2_penalty": line["l2"]}
         coefficients |= {"norm_stabilizer": line["beta"], "secondary": line["alpha"]}
+        coefficients["secondary_binary"] = line["alpha_binary"]
         present = {name: c for name, c in coefficients.items() if f"train_{name}" in line}
         total = sum(c * line[f"train_{name}"] for name, c in present.items())
         assert total == pytest.approx(line["train_loss"], rel=1e-4)

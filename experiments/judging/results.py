@@ -12,7 +12,16 @@ from experiments.running.workdir import Line, read_json, read_lines
 from experiments.studying.grids import Point
 from msd_jax import metrics
 
-_NAMES = ("seed", "num_hidden", "num_snippets", "learning_rate", "l2", "beta", "alpha")
+_NAMES = (
+    "seed",
+    "num_hidden",
+    "num_snippets",
+    "learning_rate",
+    "l2",
+    "beta",
+    "alpha",
+    "alpha_binary",
+)
 
 
 class HeldOut(NamedTuple):
@@ -102,6 +111,11 @@ def _curves(lines: list[Line]) -> dict[str, np.ndarray]:
     return {name: np.array([line[name] for line in lines], float) for name in names}
 
 
+def _key(line: Line) -> tuple:
+    """What names a trial; older programs had fewer names."""
+    return tuple(line.get(name) for name in _NAMES)
+
+
 def load_run(workdir: Path) -> tuple[Line, Line, list[Training]]:
     """The config, the summary and the trainings of a finished run.
 
@@ -111,7 +125,7 @@ def load_run(workdir: Path) -> tuple[Line, Line, list[Training]]:
     config, summary = read_json(workdir / "config.json"), read_json(workdir / "summary.json")
     lines = defaultdict(list)
     for line in read_lines(workdir / "metrics.jsonl"):
-        lines[tuple(line[name] for name in _NAMES)].append(line)
+        lines[_key(line)].append(line)
     flags = config["flags"]
     log_probs: dict[str, np.ndarray] = {}
     if summary["num_test"]:
@@ -124,7 +138,7 @@ def load_run(workdir: Path) -> tuple[Line, Line, list[Training]]:
             flags["secondary"], run["alpha"], flags["head"],
         )  # fmt: skip
         held_out = {rule: _held_out(x[index], labels) for rule, x in log_probs.items()}
-        curves = _curves(lines[tuple(run[name] for name in _NAMES)])
+        curves = _curves(lines[_key(run)])
         trainings.append(
             Training(point, run["seed"], flags["fold"], curves, held_out, workdir, index)
         )

@@ -11,9 +11,17 @@ from msd_jax.dataset import Dataset
 from msd_jax.errors import InputError
 from msd_jax.sweep import Trial, grid
 
-_CONFIG_FLAGS = ("model", "head", "pooling", "secondary", "batch_size", "patience")
+_CONFIG_FLAGS = (
+    "model",
+    "head",
+    "pooling",
+    "secondary",
+    "binary_weights",
+    "batch_size",
+    "patience",
+)
 _LAYER_FLAGS = ("num_layers", "bidirectional", "readout", "dropout", "layer_norm")
-_TRACED = ("learning_rate", "l2", "beta", "alpha")
+_TRACED = ("learning_rate", "l2", "beta", "alpha", "alpha_binary")
 
 
 _MOST_TRIALS = 100_000  # of one program's grid; more would not end in a lifetime

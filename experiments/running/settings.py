@@ -26,6 +26,13 @@ _BY_MODEL: dict[str, tuple[tuple[str, ...], Any]] = {
 }
 
 
+# The same for flags that speak to some secondary tasks.
+_BY_SECONDARY: dict[str, tuple[tuple[str, ...], Any]] = {
+    "alpha_binary": (("both",), (1.0,)),
+    "binary_weights": (("binary", "both"), "plain"),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """A run as asked for, defaults filled in; None where the model has no such thing."""
@@ -40,6 +47,8 @@ class Settings:
     pooling: str | None
     secondary: str | None
     alpha: tuple[float, ...] | None
+    alpha_binary: tuple[float, ...] | None
+    binary_weights: str | None
     num_layers: int | None
     bidirectional: bool | None
     readout: str | None
@@ -73,6 +82,26 @@ class Settings:
         return self.distributed or self.coordinator is not None
 
 
+def _fill(
+    values: dict[str, Any], chooser: str, table: dict[str, tuple[tuple[str, ...], Any]]
+) -> None:
+    """Defaults of flags that only some values of the flag `chooser` have a use for.
+
+    Raises:
+      InputError: if one is given beside another value.
+    """
+    chosen = values[chooser]
+    for name, (useful, default) in table.items():
+        if chosen in useful:
+            values[name] = default if values[name] is None else values[name]
+        elif values[name] is not None:
+            on = f"--{chooser}={chosen}" if chosen else f"--model={values['model']}"
+            raise InputError(
+                f"--{name} has no effect on {on}: leave it out, or take "
+                f"--{chooser}={' or '.join(useful)}"
+            )
+
+
 def read_settings() -> Settings:
     """Settings from the parsed flags.
 
@@ -82,14 +111,8 @@ def read_settings() -> Settings:
     names = [holder.name for group in flags.GROUPS.values() for holder in group]
     values: dict[str, Any] = {name: absl_flags.FLAGS[name].value for name in names}
     model = values["model"]
-    for name, (models, default) in _BY_MODEL.items():
-        if model in models:
-            values[name] = default if values[name] is None else values[name]
-        elif values[name] is not None:
-            raise InputError(
-                f"--{name} has no effect on --model={model}: leave it out, or take "
-                f"--model={' or '.join(models)}"
-            )
+    _fill(values, "model", _BY_MODEL)
+    _fill(values, "secondary", _BY_SECONDARY)
     if values["head"] != "linear" and model == "mlp":
         raise InputError("--head has no effect on --model=mlp: leave it out")
     process_flags.check(values)

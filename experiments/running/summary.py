@@ -11,7 +11,7 @@ from msd_jax.metrics import mean_interval
 from msd_jax.seed_ensembles import SEED_RULES, Worth, worth
 
 Line = dict[str, Any]
-_POINT = ("num_hidden", "num_snippets", "learning_rate", "l2", "beta", "alpha")
+_POINT = ("num_hidden", "num_snippets", "learning_rate", "l2", "beta", "alpha", "alpha_binary")
 SUMMARISED = ("peak_valid_accuracy", "test_accuracy")
 
 
