@@ -186,6 +186,7 @@ def test_seeds_beyond_31_bits_are_refused():
         ({"num_genres": 1}, "num_genres is 1: a classifier needs at least 2"),
         ({"patience": -1}, "patience is -1: it must be 0"),
         ({"num_snippets": 2}, "num_snippets is 2: only model=ensemble has snippets"),
+        ({"binary_weights": "balanced"}, "binary_weights is balanced: only model=multitask with"),
     ],
 )
 def test_settings_that_make_no_model_are_refused(changes, message):

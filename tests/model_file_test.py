@@ -32,6 +32,7 @@ CONFIGS = [
             num_layers=2, bidirectional=True, readout="attention", dropout=0.25, layer_norm=True
         ),
     ),
+    Config(4, 2, 3, model="multitask", secondary="both", binary_weights="balanced", num_hidden=2),
 ]
 
 
