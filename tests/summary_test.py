@@ -9,7 +9,7 @@ from msd_jax.metrics import mean_interval
 
 TRIAL = {
     "seed": 1, "num_hidden": 100, "num_snippets": None, "learning_rate": 1e-3, "l2": 0.0,
-    "beta": 100.0, "alpha": None,
+    "beta": 100.0, "alpha": None, "alpha_binary": None,
 }  # fmt: skip
 
 
