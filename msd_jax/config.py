@@ -10,7 +10,8 @@ MEMBERS = ("lstm", "mlp")
 DECOMPOSITIONS = ("none", "one_vs_all", "round_robin")
 POOLINGS = ("vote", "max", "mean", "product", "weighted_mean", "weighted_product")
 POOL_WEIGHTS = ("learnt", "accuracy")
-SECONDARIES = ("autoencoder", "binary")
+SECONDARIES = ("autoencoder", "binary", "both")
+BINARY_WEIGHTS = ("plain", "balanced")
 PRECISIONS = ("highest", "tf32")
 READOUTS = ("last", "mean", "max", "attention")
 SCHEDULES = ("constant", "cosine", "warmup_cosine")
@@ -153,7 +154,8 @@ class Config:
       pooling: the ensemble's rule that counts as its prediction; all rules are evaluated.
       pool_weights: of both weighted rules: "learnt", each rule's own, or of the members' validation
         "accuracy".
-      secondary: the multitask model's second task.
+      secondary: the multitask model's second task, or both at once.
+      binary_weights: "balanced" lets yes and no weigh the same in the binary tasks.
       batch_size: B, songs per training step.
       patience: epochs without a better validation accuracy after which a trial stops; 0 is never.
       layers: of the LSTM networks.
@@ -173,6 +175,7 @@ class Config:
     pooling: str = "product"
     pool_weights: str = "learnt"
     secondary: str = "autoencoder"
+    binary_weights: str = "plain"
     batch_size: int = 50
     patience: int = 0
     layers: Layers = Layers()
@@ -189,6 +192,7 @@ class Config:
             ("pooling", POOLINGS),
             ("pool_weights", POOL_WEIGHTS),
             ("secondary", SECONDARIES),
+            ("binary_weights", BINARY_WEIGHTS),
         ):
             _require_one_of(name, getattr(self, name), allowed)
         for name in ("num_segments", "num_features", "num_hidden", "num_snippets", "batch_size"):
@@ -204,6 +208,12 @@ class Config:
             )
         if "mlp" in (self.model, self.member) and self.layers != Layers():
             raise InputError("layers other than the default: an mlp has no LSTM layers")
+        has_binary = self.model == "multitask" and self.secondary != "autoencoder"
+        if self.binary_weights != "plain" and not has_binary:
+            raise InputError(
+                f"binary_weights is {self.binary_weights}: only model=multitask with "
+                "secondary=binary or both has binary tasks"
+            )
         if self.augmentation.crop > self.num_segments:
             raise InputError(
                 f"crop is {self.augmentation.crop}, but the songs have {self.num_segments} "

@@ -58,6 +58,24 @@ def yes_no_cross_entropy(logits: jax.Array, answers: jax.Array) -> jax.Array:
     return optax.sigmoid_binary_cross_entropy(logits, answers.astype(logits.dtype))
 
 
+def balanced_answers(labels: jax.Array, num_genres: int) -> jax.Array:
+    """Weights of the answers to K yes-no questions, so that yes and no weigh the same in all.
+
+    Of balanced genres a question is answered yes once in K songs: a yes weighs K / 2, a no
+    K / (2 (K - 1)), which is 1 in the mean over songs. The weights know the number of genres, not
+    their shares: where genres are not balanced, neither are these.
+
+    Args:
+      labels: [...], integers in 0..K-1.
+      num_genres: K, at least 2, for which all weights are 1.
+
+    Returns:
+      [..., K].
+    """
+    answers = jax.nn.one_hot(labels, num_genres, dtype=bool)
+    return jnp.where(answers, num_genres / 2, num_genres / (2 * (num_genres - 1)))
+
+
 def squared_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     """Squared differences, element by element.
 

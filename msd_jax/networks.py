@@ -28,7 +28,8 @@ class MLPParams(NamedTuple):
 
 class NetworkParams(NamedTuple):
     """LSTM layers, lowest first, with the readout's attention and the heads that stand on it;
-    `attention`, `relu` and `secondary` are None where the model has none.
+    `attention`, `relu` and the secondary ones are None where the model has none. With both
+    secondary tasks `secondary` is the autoencoder's, `secondary_binary` that of the binary ones.
     """
 
     layers: tuple[LayerParams, ...]
@@ -36,13 +37,14 @@ class NetworkParams(NamedTuple):
     relu: DenseParams | None
     output: DenseParams
     secondary: DenseParams | None
+    secondary_binary: DenseParams | None = None
 
 
 class Outputs(NamedTuple):
     """What a network says of a batch; an ensemble's arrays have a leading axis M.
 
     logits [B, K]; hidden_states [T, B, H] for each layer and direction (None: no LSTM);
-    reconstruction [B, T*F] or binary_logits [B, K] where there is such a secondary task. Where
+    reconstruction [B, T*F] and binary_logits [B, K] where there is such a secondary task. Where
     classifiers answer yes-no questions, classifier_logits [C, B] are their own, hidden_states have
     a leading axis C too, and logits are the log-probabilities that follow.
     """
@@ -70,24 +72,32 @@ def apply_mlp(
     return Outputs(logits=dense(params.output, jax.nn.relu(dense(params.second, hidden))))
 
 
+def _secondary_sizes(config: Config) -> tuple[int, int]:
+    """Outputs of `secondary` and of `secondary_binary`, 0 where there is no such head."""
+    rebuild = config.network_segments * config.num_features
+    if config.model != "multitask":
+        return 0, 0
+    return {
+        "autoencoder": (rebuild, 0),
+        "binary": (config.num_genres, 0),
+        "both": (rebuild, config.num_genres),
+    }[config.secondary]
+
+
 def init_network(config: Config, key: jax.Array) -> NetworkParams:
     """LSTM layers and heads; the same key gives the same layers whatever heads stand on them."""
     lstm_key, relu_key, output_key, secondary_key = jax.random.split(key, 4)
     num_hidden = config.num_hidden
     width = config.layers.num_directions * num_hidden
     shared = num_hidden if config.head == "relu" else width
-    secondary_sizes = {
-        "autoencoder": config.network_segments * config.num_features,
-        "binary": config.num_genres,
-    }
+    first, second = _secondary_sizes(config)
     return NetworkParams(
         layers=layers.init(lstm_key, config.num_features, num_hidden, config.layers),
         attention=init_attention(width) if config.layers.readout == "attention" else None,
         relu=init_dense(relu_key, width, num_hidden) if config.head == "relu" else None,
         output=init_dense(output_key, shared, config.num_logits),
-        secondary=init_dense(secondary_key, shared, secondary_sizes[config.secondary])
-        if config.model == "multitask"
-        else None,
+        secondary=init_dense(secondary_key, shared, first) if first else None,
+        secondary_binary=init_dense(jax.random.fold_in(key, 4), shared, second) if second else None,
     )
 
 
@@ -112,6 +122,10 @@ def apply_network(
     outputs = Outputs(logits=dense(params.output, shared), hidden_states=hidden_states)
     if params.secondary is None:
         return outputs
-    if config.secondary == "autoencoder":
-        return outputs._replace(reconstruction=dense(params.secondary, shared))
-    return outputs._replace(binary_logits=dense(params.secondary, shared))
+    secondary = dense(params.secondary, shared)
+    if config.secondary == "binary":
+        return outputs._replace(binary_logits=secondary)
+    if params.secondary_binary is None:
+        return outputs._replace(reconstruction=secondary)
+    binary_logits = dense(params.secondary_binary, shared)
+    return outputs._replace(reconstruction=secondary, binary_logits=binary_logits)

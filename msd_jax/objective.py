@@ -1,10 +1,13 @@
 """E, the training error, put together from its terms, and what a model predicts.
 
     E = cross_entropy + beta norm_stabilizer + l2 l2_penalty + alpha secondary
+        + alpha_binary secondary_binary
 
-(section 5 of the report, with the penalties of section 2.1). Here the means over songs are taken.
+(section 5 of the report, with the penalties of section 2.1; the last term where there are both
+secondary tasks). Here the means over songs are taken.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -42,21 +45,31 @@ def _stabiliser(
     return sum(penalties, start=jnp.zeros(()))
 
 
+def _binary_term(logits: jax.Array, labels: jax.Array, binary_weights: str) -> jax.Array:
+    """The sum over genres of the cross-entropies of their questions, averaged over songs."""
+    per_genre = losses.binary_cross_entropy(logits, labels)
+    if binary_weights == "balanced":
+        per_genre = losses.balanced_answers(labels, logits.shape[-1]) * per_genre
+    return jnp.mean(jnp.sum(per_genre, axis=-1))
+
+
 def network_terms(
+    config: Config,
     params: Params,
     outputs: Outputs,
     targets: jax.Array,
     labels: jax.Array,
-    smoothing: float = 0.0,
 ) -> Terms:
     """The terms of E of one network on a batch, each []; only those that the model has.
 
-    The cross-entropy is of labels smoothed by `smoothing`. The secondary term of the autoencoder is
-    the mean over elements of the squared error from `targets`; that of the binary tasks is the sum
-    over genres of their cross-entropies, averaged over songs.
+    The labels of the cross-entropy may be smoothed. The secondary term of the autoencoder is the
+    mean over elements of the squared error from `targets`; that of the binary tasks see
+    `_binary_term`. With both, the latter is called secondary_binary.
     """
     terms = {
-        "cross_entropy": jnp.mean(losses.cross_entropy(outputs.logits, labels, smoothing)),
+        "cross_entropy": jnp.mean(
+            losses.cross_entropy(outputs.logits, labels, config.recipe.label_smoothing)
+        ),
         "l2_penalty": losses.l2_penalty(weights(params)),
     }
     if outputs.hidden_states is not None:
@@ -65,8 +78,8 @@ def network_terms(
         targets = targets.reshape(outputs.reconstruction.shape)
         terms["secondary"] = jnp.mean(losses.squared_error(outputs.reconstruction, targets))
     if outputs.binary_logits is not None:
-        per_genre = losses.binary_cross_entropy(outputs.binary_logits, labels)
-        terms["secondary"] = jnp.mean(jnp.sum(per_genre, axis=-1))
+        name = "secondary" if outputs.reconstruction is None else "secondary_binary"
+        terms[name] = _binary_term(outputs.binary_logits, labels, config.binary_weights)
     return terms
 
 
@@ -101,12 +114,11 @@ def _ensemble_terms(
     outputs: Outputs,
     targets: jax.Array,
     labels: jax.Array,
-    smoothing: float,
 ) -> Terms:
     """The terms of E of every network, in one axis: [M], or [M*C] for classifiers."""
     if outputs.classifier_logits is None:
-        of_members = jax.vmap(network_terms, (0, 0, None, None, None))
-        return of_members(params.members, outputs, targets, labels, smoothing)
+        of_members = jax.vmap(functools.partial(network_terms, model.config), (0, 0, None, None))
+        return of_members(params.members, outputs, targets, labels)
     decomposition, num_genres = model.config.decomposition, model.config.num_genres
     answers, asked = questions(decomposition, labels, num_genres)
     of_classifiers = jax.vmap(jax.vmap(classifier_terms), (0, 0, 0, None, None))
@@ -123,6 +135,7 @@ def weigh(terms: Terms, hparams: Hyperparams) -> jax.Array:
         "l2_penalty": hparams.l2,
         "norm_stabilizer": hparams.beta,
         "secondary": hparams.alpha,
+        "secondary_binary": hparams.alpha_binary,
     }
     return sum((coefficients[name] * term for name, term in terms.items()), start=jnp.zeros(()))
 
@@ -176,7 +189,6 @@ def objective(
     labels: jax.Array,
     key: jax.Array | None = None,
     targets: jax.Array | None = None,
-    smoothing: float = 0.0,
 ) -> tuple[jax.Array, Objective]:
     """What a training step differentiates, and what it reports.
 
@@ -188,7 +200,6 @@ def objective(
       labels: [B].
       key: what the step draws from, see `Model`.
       targets: [B, T, F], what an autoencoder rebuilds; by default the inputs.
-      smoothing: of the labels in the cross-entropy of each network; m2's own error has the true.
 
     Returns:
       [], whose gradient with respect to each network's parameters is that of the network's own E,
@@ -198,10 +209,10 @@ def objective(
     log_probs = predictions(params, outputs)
     targets = inputs if targets is None else targets
     if not isinstance(params, EnsembleParams):
-        terms = network_terms(params, outputs, targets, labels, smoothing)
+        terms = network_terms(model.config, params, outputs, targets, labels)
         loss = weigh(terms, hparams)
         return loss, Objective(loss, terms, log_probs)
-    all_terms = _ensemble_terms(model, params, outputs, targets, labels, smoothing)
+    all_terms = _ensemble_terms(model, params, outputs, targets, labels)
     all_losses = jax.vmap(weigh, (0, None))(all_terms, hparams)
     terms = jax.tree.map(jnp.mean, all_terms)
     total = jnp.sum(all_losses) + _pool_loss(model, params, outputs, labels)

@@ -47,7 +47,6 @@ def differentiate(
             labels,
             key,
             songs.targets,
-            config.recipe.label_smoothing,
         ),
         has_aux=True,
     )(params)

@@ -29,11 +29,12 @@ class Trial(NamedTuple):
     l2: float = 0.0
     beta: float = 100.0
     alpha: float = 1.0
+    alpha_binary: float = 1.0
 
     @property
     def hparams(self) -> Hyperparams:
         """The traced side of the trial, scalars."""
-        return Hyperparams(self.learning_rate, self.l2, self.beta, self.alpha)
+        return Hyperparams(**{name: x for name, x in self._asdict().items() if name != "seed"})
 
 
 def grid(seeds: Sequence[int], **points: Sequence[float]) -> list[Trial]:

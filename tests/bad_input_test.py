@@ -190,6 +190,7 @@ def test_seeds_beyond_31_bits_are_refused():
         ({"decomposition": "one_vs_all"}, "decomposition is one_vs_all: only model=ensemble has"),
         ({"model": "ensemble", "member": "mlp", "head": "relu"}, "head is relu: a member that is"),
         ({"model": "ensemble", "decomposition": "round_robin"}, "two genres are a single pair: "),
+        ({"binary_weights": "balanced"}, "binary_weights is balanced: only model=multitask with"),
     ],
 )
 def test_settings_that_make_no_model_are_refused(changes, message):

@@ -8,7 +8,7 @@ import pytest
 from absl import flags as absl_flags
 
 from experiments.running import flags
-from experiments.running.plan import make_parts, make_plan
+from experiments.running.plan import describe, make_parts, make_plan
 from experiments.running.settings import Settings, read_settings
 from msd_jax.config import Augmentation, Layers, Recipe
 from msd_jax.dataset import Dataset
@@ -60,6 +60,8 @@ def test_defaults_are_the_reports(model, num_hidden, num_epochs, beta, alpha, nu
         ["--model=baseline", "--member=mlp"],
         ["--model=mlp", "--decomposition=round_robin"],
         ["--model=multitask", "--pool_weights=accuracy"],
+        ["--model=baseline", "--alpha_binary=1"],
+        ["--model=ensemble", "--binary_weights=plain"],
     ],
 )
 def test_a_flag_without_effect_on_the_model_is_refused(arguments):
@@ -73,6 +75,34 @@ def test_a_flag_without_effect_on_the_member_is_refused(flag):
     assert settings(*ensemble).beta is None
     with pytest.raises(InputError, match="has no effect on --member=mlp: leave it out"):
         settings(*ensemble, flag)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--secondary=binary", "--alpha_binary=2"], "take --secondary=both"),
+        (["--alpha_binary=2"], "no effect on --secondary=autoencoder"),
+        (["--binary_weights=balanced"], "take --secondary=binary or both"),
+    ],
+)
+def test_a_flag_without_effect_on_the_secondary_task_is_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        settings("--model=multitask", *arguments)
+
+
+def test_both_tasks_have_a_weight_each():
+    dataset = Dataset("d", make_songs(60), make_songs(6), None, ("a", "b", "c"))
+    read = settings("--model=multitask", "--secondary=both", "--alpha=1,2", "--alpha_binary=0,3")
+    assert read.binary_weights == "plain"
+    (part,) = make_plan(read, dataset)
+    assert [(t.alpha, t.alpha_binary) for t in part.trials] == [(1, 0), (1, 3), (2, 0), (2, 3)]
+    assert part.trials[1].hparams.alpha_binary == 3
+    assert describe(read, part.config, part.trials[1])["alpha_binary"] == 3
+    assert settings("--model=multitask", "--secondary=both").alpha_binary == (1.0,)
+    balanced = settings("--model=multitask", "--secondary=binary", "--binary_weights=balanced")
+    (part,) = make_plan(balanced, dataset)
+    assert part.config.binary_weights == "balanced"
+    assert describe(balanced, part.config, part.trials[0])["alpha_binary"] is None
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,16 @@ def test_binary_cross_entropy_gradient_is_probability_minus_answer():
     chex.assert_trees_all_close(grad(jnp.array([[LOG3, LOG3, 0.0]])), expected, atol=1e-6)
 
 
+def test_balanced_answers_by_hand():
+    """Four genres: a yes weighs 2, a no 4 / 6; over one song of each, yes and no weigh 8 each."""
+    weights = losses.balanced_answers(jnp.array([2]), 4)
+    chex.assert_trees_all_close(weights, np.array([[2 / 3, 2 / 3, 2.0, 2 / 3]]))
+    every = np.asarray(losses.balanced_answers(jnp.arange(4), 4))
+    assert np.trace(every) == pytest.approx(8.0)
+    assert every.sum() == pytest.approx(16.0)
+    chex.assert_trees_all_equal(losses.balanced_answers(jnp.array([0, 1]), 2), np.ones((2, 2)))
+
+
 def test_squared_error_by_hand():
     predictions, targets = jnp.array([[1.0, -2.0]]), jnp.array([[3.0, -2.0]])
     chex.assert_trees_all_close(losses.squared_error(predictions, targets), np.array([[4.0, 0.0]]))

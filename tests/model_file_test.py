@@ -39,6 +39,7 @@ CONFIGS = [
         recipe=Recipe(clip_norm=1.5, schedule="cosine", num_epochs=3),
         augmentation=Augmentation(noise=0.5, crop=3),
     ),
+    Config(4, 2, 3, model="multitask", secondary="both", binary_weights="balanced", num_hidden=2),
 ]
 
 

@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 from msd_jax import dense, models
+from msd_jax.batches import Batch
 from msd_jax.config import POOLINGS, Config
 from msd_jax.hyperparams import Hyperparams
 from msd_jax.models import EnsembleParams, PoolWeights, make_model, num_params, weights
-from msd_jax.objective import objective, predictions
+from msd_jax.objective import network_terms, objective, predictions
+from msd_jax.optimiser import init_optimiser
 from msd_jax.snippets import snippets
+from msd_jax.step import train_step
 
 T, F, K, B = 8, 3, 4, 5
 KEY = jax.random.key(0)
@@ -32,7 +35,12 @@ def make(**fields) -> models.Model:
     return model._replace(init=jax.jit(model.init), apply=jax.jit(model.apply))
 
 
-def evaluate(model: models.Model, params: models.Params, hparams: Hyperparams = HPARAMS, data=None):
+def evaluate(
+    model: models.Model,
+    params: models.Params,
+    hparams: Hyperparams = HPARAMS,
+    data=None,
+):
     """The objective's loss and report, and the gradient of what a step differentiates."""
     inputs, labels = data or songs()
 
@@ -63,6 +71,7 @@ def test_snippets_are_contiguous_and_in_order():
         ({"model": "baseline", "head": "relu"}, 240 + 42 + 28),
         ({"model": "multitask", "secondary": "autoencoder"}, 240 + 28 + 6 * 24 + 24),
         ({"model": "multitask", "secondary": "binary"}, 240 + 28 + 28),
+        ({"model": "multitask", "secondary": "both"}, 240 + 28 + 6 * 24 + 24 + 28),
         ({"model": "ensemble", "num_snippets": 2}, 2 * (240 + 28) + 4),
         # Members read 4 of the 8 segments: 12 x 6 + 6 = 78, 42, and 28 or, for one logit, 7.
         ({"model": "ensemble", "num_snippets": 2, "member": "mlp"}, 2 * (78 + 42 + 28) + 4),
@@ -87,6 +96,10 @@ def test_every_model_of_a_seed_starts_with_the_same_shared_layers():
         chex.assert_trees_all_equal(
             (params.layers, params.output), (baseline.layers, baseline.output)
         )
+    both, autoencoder = (
+        make(model="multitask", secondary=task).init(KEY) for task in ("both", "autoencoder")
+    )
+    chex.assert_trees_all_equal(both._replace(secondary_binary=None), autoencoder)
     members = make(model="ensemble", num_snippets=2).init(KEY).members
     chex.assert_trees_all_equal(jax.tree.map(lambda x: x[0], members), baseline)
     assert not jnp.allclose(members.output.kernel[0], members.output.kernel[1])
@@ -155,6 +168,70 @@ def test_one_snippet_is_the_baseline():
         np.testing.assert_allclose(one.predictions[rule], other.predictions["softmax"], atol=1e-6)
     members = jax.tree.map(lambda x: x[0], grads.members)
     chex.assert_trees_all_close(members, alone_grads, atol=1e-6)
+
+
+def both_tasks_with(alpha: float, alpha_binary: float, binary_weights: str = "plain"):
+    """Report and gradient of both tasks, trained from parameters of a key of the test's own."""
+    model = make(model="multitask", secondary="both", binary_weights=binary_weights)
+    hparams = HPARAMS.replace(alpha=alpha, alpha_binary=alpha_binary)
+    return evaluate(model, model.init(KEY), hparams)
+
+
+@pytest.mark.parametrize(
+    ("secondary", "alphas"), [("autoencoder", (0.5, 0.0)), ("binary", (0.0, 0.5))]
+)
+def test_both_tasks_are_either_where_the_other_weighs_nothing(secondary, alphas):
+    """With the same head; HPARAMS.alpha is 0.5."""
+    _, both = both_tasks_with(*alphas)
+    single = make(model="multitask", secondary=secondary)
+    start = make(model="multitask", secondary="both").init(KEY)
+    head = start.secondary if secondary == "autoencoder" else start.secondary_binary
+    _, alone = evaluate(single, start._replace(secondary=head, secondary_binary=None))
+    shared = lambda grads: (grads.layers, grads.output)  # noqa: E731
+    chex.assert_trees_all_close(shared(both), shared(alone), atol=1e-7)
+    ours = both.secondary if secondary == "autoencoder" else both.secondary_binary
+    chex.assert_trees_all_close(ours, alone.secondary, atol=1e-7)
+
+
+def test_both_tasks_add_up_in_the_loss():
+    report, _ = both_tasks_with(0.5, 3.0)
+    coefficients = {"cross_entropy": 1, "l2_penalty": 0.01, "norm_stabilizer": 2, "secondary": 0.5}
+    coefficients["secondary_binary"] = 3.0
+    assert report.terms.keys() == coefficients.keys()
+    expected = sum(coefficients[name] * float(term) for name, term in report.terms.items())
+    np.testing.assert_allclose(report.loss, expected, rtol=1e-6)
+
+
+def test_balanced_binary_term_by_hand():
+    """Two songs of genres 0 and 2 of three. sigmoid(log 3) = 3/4, sigmoid(0) = 1/2: song 0 says
+    yes to its genre at 3/4 and no to the others at 1/2 and 1/4; song 1 says 1/2 throughout. A yes
+    weighs 3/2, a no 3/4.
+    """
+    log2, log3 = np.log(2.0), np.log(3.0)
+    binary_logits = jnp.array([[log3, 0.0, log3], [0.0, 0.0, 0.0]])
+    outputs = models.Outputs(logits=jnp.zeros((2, 3)), binary_logits=binary_logits)
+    term = lambda weights: network_terms(  # noqa: E731
+        config("multitask", secondary="binary", binary_weights=weights),
+        *({}, outputs, jnp.zeros((2, 1, 1)), jnp.array([0, 2])),
+    )["secondary"]
+    yes, noes = np.log(4 / 3), np.log(2.0) + np.log(4.0)
+    np.testing.assert_allclose(term("plain"), (yes + noes + 3 * log2) / 2, rtol=1e-6)
+    balanced = (1.5 * yes + 0.75 * noes + (1.5 + 2 * 0.75) * log2) / 2
+    np.testing.assert_allclose(term("balanced"), balanced, rtol=1e-6)
+
+
+def test_a_steps_binary_weights_are_the_configs():
+    """What `train_step` logs is the term with the weights that its config names."""
+    balanced = config("multitask", secondary="both", binary_weights="balanced")
+    params = make(model="multitask", secondary="both").init(KEY)
+    step = jax.jit(train_step, static_argnums=0)
+    _, _, metrics = step(
+        balanced, params, init_optimiser(balanced, params), HPARAMS, Batch(*songs())
+    )
+    report, _ = both_tasks_with(HPARAMS.alpha, 1.0, "balanced")
+    plain, _ = both_tasks_with(HPARAMS.alpha, 1.0)
+    np.testing.assert_allclose(metrics["loss"], report.loss, rtol=1e-6)
+    assert abs(plain.loss - report.loss) > 0.01
 
 
 @pytest.mark.parametrize("secondary", ["autoencoder", "binary"])

@@ -13,8 +13,9 @@ from experiments.reporting.sections import (
     prediction_pictures,
     spread_picture,
 )
+from experiments.reporting.seed_curves import seed_curves, seed_pictures, seed_table
 from experiments.studying.grids import make_grid
-from tests.made_up import GRID, make_results
+from tests.made_up import GRID, make_results, with_predictions
 
 VIEW = Measured(make_results(lambda p, r: 3.0 * (p.num_snippets == 4), noise=0.01), GRID, "peak")
 
@@ -87,6 +88,42 @@ def test_confusion_and_calibration_of_made_up_predictions():
     # Of 200 songs about half are right: 70 - 49 = about 21 points off.
     off = float(calibration.split("baseline ")[1].split(" points")[0])
     assert off == pytest.approx(70 - VIEW.held_out(GRID.baseline).mean(), abs=0.3)
+
+
+def test_pooled_seeds_are_read_from_their_runs_and_drawn(tmp_path):
+    """Each of ten seeds is right in its own 60% of the songs: alone 60%, together far more; the
+    seventh never did an epoch, the divisions are two.
+    """
+    made = make_results(noise=0.01, folds=("1/3", "2/3"))
+    nothing = {"valid_accuracy": np.full(3, np.nan), "seconds": np.ones(3)}
+    trainings = {
+        key: t._replace(curves=nothing) if key[0] == GRID.baseline and key[2] == 129 else t
+        for key, t in made.trainings.items()
+    }
+    results = with_predictions(made._replace(trainings=trainings), tmp_path)
+    curves = seed_curves(Measured(results, GRID, "peak"))
+    found = {(curve.label, curve.rule): curve for curve in curves}
+    assert len(found) == 6
+    alone, *_, together = found["baseline", "mean"].sizes
+    assert alone.accuracy.mean == pytest.approx(0.6)
+    assert alone.nll.mean == pytest.approx(-0.6 * np.log(0.7) - 0.4 * np.log(0.1), rel=1e-5)
+    assert (together.num_seeds, together.accuracy.low) == (9, None)
+    assert together.accuracy.mean > 0.8
+    assert found["4 snippets, m1", "product"].sizes[-1].num_seeds == 10
+    pictures = seed_pictures(curves, "a")
+    assert len(pictures) == 3
+    for one, unit in zip(pictures, ("(%)", "(nats)", "(points)"), strict=True):
+        assert unit in one.svg
+        assert "seeds pooled (number)" in one.svg
+    assert "baseline, mean 60 to" in pictures[0].sentence
+    rows = seed_table(curves).rows
+    assert len(rows) == 2 * (10 + 9 + 10)
+    assert rows[0]["accuracy, %"] == pytest.approx(60.0)
+
+
+def test_seeds_without_predictions_are_left_out():
+    assert seed_curves(VIEW) == []
+    assert seed_pictures([], "a") == []
 
 
 def test_verdicts_in_words_and_as_a_table():

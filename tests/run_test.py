@@ -83,7 +83,15 @@ def tiny(data_dir: Path, *arguments: str) -> list[str]:
             ],
             {"norm_stabilizer"},
         ),
-        (["--model=multitask", "--secondary=binary", "--alpha=1,2"], {"secondary"}),
+        (
+            [
+                "--model=multitask",
+                "--secondary=both",
+                "--alpha_binary=1,2",
+                "--binary_weights=balanced",
+            ],
+            {"secondary", "secondary_binary"},
+        ),
     ],
     ids=lambda x: x[0].removeprefix("--model=") if isinstance(x, list) else "",
 )
@@ -92,7 +100,8 @@ def test_every_model_trains_and_writes_all_it_should(tmp_path, data_dir, argumen
     assert "peak valid" in shown
     lines = read_metrics(tmp_path)
     assert len(lines) == 2 * 2 * 3  # points, seeds, epochs
-    names = ("seed", "num_hidden", "num_snippets", "learning_rate", "l2", "beta", "alpha", "epoch")
+    names = ("seed", "num_hidden", "num_snippets", "learning_rate", "l2", "beta", "alpha",
+             "alpha_binary", "epoch")  # fmt: skip
     assert len({tuple(line[name] for name in names) for line in lines}) == len(lines)
     for line in lines:
         assert {f"train_{term}" for term in terms} <= line.keys()
@@ -100,6 +109,7 @@ def test_every_model_trains_and_writes_all_it_should(tmp_path, data_dir, argumen
             assert np.isfinite(line[name])
         coefficients = {"cross_entropy": 1, "l2_penalty": line["l2"]}
         coefficients |= {"norm_stabilizer": line["beta"], "secondary": line["alpha"]}
+        coefficients["secondary_binary"] = line["alpha_binary"]
         present = {name: c for name, c in coefficients.items() if f"train_{name}" in line}
         total = sum(c * line[f"train_{name}"] for name, c in present.items())
         assert total == pytest.approx(line["train_loss"], rel=1e-4)
@@ -113,6 +123,10 @@ def test_every_model_trains_and_writes_all_it_should(tmp_path, data_dir, argumen
         assert trial["peak_valid_accuracy"] == max(accuracies)
         assert trial["final_valid_accuracy"] == accuracies[-1]
         assert trial["test_accuracy"] * 11 == pytest.approx(round(trial["test_accuracy"] * 11))
+    for point in summary["points"]:
+        pooled = point["seeds_pooled"]
+        assert pooled["split"] == "test"
+        assert pooled["alone"]["accuracy"] == pytest.approx(point["test_accuracy"]["mean"])
     config = read_json(tmp_path / "config.json")
     assert config["flags"]["num_epochs"] == 3
     assert len(config["dataset_sha256"]) == 64
@@ -241,6 +255,10 @@ def test_it_learns_real_songs(tmp_path):
     for trial in summary["runs"]:
         assert trial["peak_valid_accuracy"] > 0.45
         assert trial["test_accuracy"] is None
+    pooled = summary["points"][0]["seeds_pooled"]
+    assert (pooled["split"], pooled["num_seeds"]) == ("valid", 2)
+    peaks = [trial["peak_valid_accuracy"] for trial in summary["runs"]]
+    assert pooled["alone"]["accuracy"] == pytest.approx(np.mean(peaks))
 
 
 @needs_real_data

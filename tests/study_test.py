@@ -20,7 +20,7 @@ from experiments.reporting.writing import make_report, write_report
 from experiments.studying.grids import make_grid
 from msd_jax.dataset import Dataset, Songs, save_dataset
 from msd_jax.errors import InputError
-from tests.made_up import GRID, make_results
+from tests.made_up import GRID, make_results, with_predictions
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -134,6 +134,7 @@ def check_that_the_page_stands_alone_and_names_every_claim(folder: Path) -> None
     assert "<script" not in html
     for name in ("C1", "C10", "C18b", "open"):
         assert f"<b>{name}</b>" in html
+    assert html.count("On the test songs. From one seed to 2 pooled") == 3
     for figure in ("2a", "2b", "3a", "3b", "6", "7", "8", "10", "11", "12"):
         assert re.search(rf"Figures? [^<]*\b{figure}[ab]?\b", html), figure
     ids = re.findall(r'\bid="([^"]+)"', html)
@@ -185,6 +186,7 @@ def test_the_page_fits_a_phone_and_a_desk(tmp_path, width):
     """Of made-up results, with a list of all trainings and the widest of the report's grids."""
     results = [make_results(grid=grid) for grid in (GRID, make_grid("full", "text", "d"))]
     trainings = {key: t for r in results for key, t in r.trainings.items()}
+    trainings |= with_predictions(results[0], tmp_path).trainings
     study = {"size": "full", "left_out": ["a reason"], "commands": ["a command " * 30]}
     page = tmp_path / "page.html"
     both = results[0]._replace(trainings=trainings)

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from experiments.running.summary import grid_points, summarise, trial_result
+from experiments.running.predictions import Predictions
+from experiments.running.summary import grid_points, pooled_seeds, summarise, trial_result
 from msd_jax.metrics import mean_interval
 
 TRIAL = {
     "seed": 1, "num_hidden": 100, "num_snippets": None, "learning_rate": 1e-3, "l2": 0.0,
-    "beta": 100.0, "alpha": None,
+    "beta": 100.0, "alpha": None, "alpha_binary": None,
 }  # fmt: skip
 
 
@@ -81,10 +82,33 @@ def test_points_are_over_the_seeds_of_each_grid_point():
     assert second["peak_valid_accuracy"] == {"mean": 0.5, "low": None, "high": None}
 
 
+def test_seeds_are_pooled_within_their_point_and_diverged_ones_left_out():
+    """Two songs of genre 0. At beta 0: .9, .4 and .6, .4: by the mean .75, .4; by the product
+    .54 / .58, .16 / .52: one of two right in all. At beta 100 one seed is left.
+    """
+    trials = ((0.0, 1, 3), (0.0, 2, 1), (0.0, 3, None), (100.0, 1, 2))
+    runs = [{**TRIAL, "beta": b, "seed": seed, "peak_epoch": epoch} for b, seed, epoch in trials]
+    true = np.array([[0.9, 0.4], [0.6, 0.4], [0.5, 0.5], [0.9, 0.9]])
+    log_probs = np.log(np.stack([true, 1 - true], axis=-1))
+    first, second = pooled_seeds(runs, log_probs, np.array([0, 0]), "valid")
+    assert second is None
+    assert (first["split"], first["num_seeds"]) == ("valid", 2)
+    assert [first[name]["accuracy"] for name in ("alone", "mean", "product")] == [0.5, 0.5, 0.5]
+    assert first["alone"]["nll"] == pytest.approx(-np.log(0.9 * 0.4 * 0.6 * 0.4) / 4)
+    assert first["mean"]["nll"] == pytest.approx(-np.log(0.75 * 0.4) / 2)
+    assert first["product"]["nll"] == pytest.approx(-np.log(0.54 / 0.58 * 0.16 / 0.52) / 2)
+
+
 def test_summary_gathers_lines_by_trial_in_any_order():
     trials = [TRIAL, {**TRIAL, "seed": 2}]
     metrics = [line(2, 0.6, seed=2), line(1, 0.1), line(1, 0.2, seed=2), line(2, 0.3)]
-    summary = summarise({"num_train": 100}, trials, metrics, [None, None])
+    right, wrong = np.log([[0.8, 0.2]]), np.log([[0.1, 0.9]])
+    predictions = Predictions({"softmax": np.stack([right, wrong])}, np.array([0]))
+    summary = summarise({"num_train": 100}, trials, metrics, predictions, "softmax", "test")
+    assert [run["test_accuracy"] for run in summary["runs"]] == [1.0, 0.0]
+    assert summary["points"][0]["seeds_pooled"]["mean"]["nll"] == pytest.approx(-np.log(0.45))
+    untested = summarise({"num_train": 100}, trials, metrics, predictions, "softmax", "valid")
+    assert [run["test_accuracy"] for run in untested["runs"]] == [None, None]
     assert [run["peak_valid_accuracy"] for run in summary["runs"]] == [0.3, 0.6]
     assert summary["seconds"] == 8.0
     assert summary["songs_per_second"] == 4 * 100 / 8.0

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 _NAMES = ("num_hidden", "num_snippets", "learning_rate", "l2", "beta", "alpha")
+_NEW_NAMES = ("alpha_binary",)  # that summaries of older programs have not
 _LARGEST = 2**63
 
 
@@ -64,7 +65,7 @@ def _is_interval(x: Any) -> bool:
 def _is_point(point: Any) -> bool:
     return (
         isinstance(point, dict)
-        and all(point.get(n) is None or is_number(point[n]) for n in _NAMES)
+        and all(point.get(n) is None or is_number(point[n]) for n in (*_NAMES, *_NEW_NAMES))
         and all(n in point for n in (*_NAMES, "peak_valid_accuracy", "test_accuracy"))
         and all(_is_count(point.get(n)) for n in ("num_seeds", "num_diverged"))
         and all(_is_interval(point[n]) for n in ("peak_valid_accuracy", "test_accuracy"))

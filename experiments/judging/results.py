@@ -1,17 +1,27 @@
 """What finished runs found, training by training, for claims and report."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from experiments.running.predictions import load_predictions, rules_of
+from experiments.running.predictions import FILES, load_predictions, rules_of
 from experiments.running.workdir import Line, read_json, read_lines
 from experiments.studying.grids import Point
 from msd_jax import metrics
 
-_NAMES = ("seed", "num_hidden", "num_snippets", "learning_rate", "l2", "beta", "alpha")
+_NAMES = (
+    "seed",
+    "num_hidden",
+    "num_snippets",
+    "learning_rate",
+    "l2",
+    "beta",
+    "alpha",
+    "alpha_binary",
+)
 
 
 class HeldOut(NamedTuple):
@@ -31,7 +41,8 @@ class HeldOut(NamedTuple):
 
 class Training(NamedTuple):
     """One training. curves [E] by metric's name, seconds among them, NaN where it diverged;
-    held_out by rule ("softmax", or the poolings), empty without a test set.
+    held_out by rule ("softmax", or the poolings), empty without a test set; place: its row in the
+    predictions of its run.
     """
 
     point: Point
@@ -40,6 +51,7 @@ class Training(NamedTuple):
     curves: dict[str, np.ndarray]
     held_out: dict[str, HeldOut]
     workdir: Path
+    place: int = 0
 
     def best_epoch(self, rule: str) -> int:
         """The earliest epoch with the best validation accuracy, from 1; 0 if none was finite."""
@@ -99,6 +111,11 @@ def _curves(lines: list[Line]) -> dict[str, np.ndarray]:
     return {name: np.array([line[name] for line in lines], float) for name in names}
 
 
+def _key(line: Line) -> tuple:
+    """What names a trial; older programs had fewer names."""
+    return tuple(line.get(name) for name in _NAMES)
+
+
 def load_run(workdir: Path) -> tuple[Line, Line, list[Training]]:
     """The config, the summary and the trainings of a finished run.
 
@@ -108,11 +125,11 @@ def load_run(workdir: Path) -> tuple[Line, Line, list[Training]]:
     config, summary = read_json(workdir / "config.json"), read_json(workdir / "summary.json")
     lines = defaultdict(list)
     for line in read_lines(workdir / "metrics.jsonl"):
-        lines[tuple(line[name] for name in _NAMES)].append(line)
+        lines[_key(line)].append(line)
     flags = config["flags"]
     log_probs: dict[str, np.ndarray] = {}
     if summary["num_test"]:
-        path = workdir / "predictions.npz"
+        path = workdir / FILES["test"]
         log_probs, labels = load_predictions(path, rules_of(flags["model"]))
     trainings = []
     for index, run in enumerate(summary["runs"]):
@@ -121,9 +138,36 @@ def load_run(workdir: Path) -> tuple[Line, Line, list[Training]]:
             flags["secondary"], run["alpha"], flags["head"],
         )  # fmt: skip
         held_out = {rule: _held_out(x[index], labels) for rule, x in log_probs.items()}
-        curves = _curves(lines[tuple(run[name] for name in _NAMES)])
-        trainings.append(Training(point, run["seed"], flags["fold"], curves, held_out, workdir))
+        curves = _curves(lines[_key(run)])
+        trainings.append(
+            Training(point, run["seed"], flags["fold"], curves, held_out, workdir, index)
+        )
     return config, summary, trainings
+
+
+class SeedPredictions(NamedTuple):
+    """log_probs [S, N, K] of several seeds at their best epochs; labels [N]; the songs' split."""
+
+    log_probs: np.ndarray
+    labels: np.ndarray
+    split: str
+
+
+def seed_predictions(trainings: Sequence[Training], rule: str) -> SeedPredictions | None:
+    """What trainings of several seeds say of the same songs: of the test songs, else of the
+    validation songs; None of runs of an older program, which kept only the former.
+
+    Raises:
+      InputError: if a file is damaged.
+    """
+    folders = {training.workdir for training in trainings}
+    there = (s for s, name in FILES.items() if all((path / name).exists() for path in folders))
+    split = next(there, None)
+    if split is None:
+        return None
+    runs = {path: load_predictions(path / FILES[split], (rule,)) for path in folders}
+    rows = [runs[training.workdir].log_probs[rule][training.place] for training in trainings]
+    return SeedPredictions(np.stack(rows), runs[trainings[0].workdir].labels, split)
 
 
 def load_results(workdirs: list[Path]) -> list[Results]:

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 from scipy import special
 
-from msd_jax.metrics import Reliability
+from msd_jax.metrics import Interval, Reliability
 
 # Okabe and Ito's colours; every line also has a style of its own.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -25,6 +26,7 @@ _SETTINGS = {
     "legend.frameon": False,
 }
 _WIDTH = 5.2  # inches
+_WIDE = 4.0  # times the least mean: beyond that small differences cannot be seen on a linear scale
 _LEAST_SHARE = 0.005  # of the songs: bins with fewer are not drawn
 
 
@@ -39,6 +41,14 @@ class Line(NamedTuple):
     values: np.ndarray
     reported: np.ndarray | None = None
     reported_label: str = ""
+
+
+class CountLine(NamedTuple):
+    """A curve over counts [C]: an Interval at each."""
+
+    label: str
+    counts: Sequence[int]
+    intervals: Sequence[Interval]
 
 
 def _svg(figure: Figure, name: str, alt: str) -> str:
@@ -84,6 +94,35 @@ def curves(name: str, lines: Sequence[Line], y_name: str, alt: str) -> str:
         axes.set_xlabel("epoch")
         axes.set_ylabel(y_name)
         figure.legend(loc="outside lower center", ncols=1 if len(lines) < 2 else 2, fontsize=8)
+        return _svg(figure, name, alt)
+
+
+def against_counts(
+    name: str, lines: Sequence[CountLine], x_name: str, y_name: str, alt: str
+) -> str:
+    """Means over a count, with bands where there is an interval, as SVG; on a logarithmic scale
+    where they lie far apart.
+    """
+    with matplotlib.rc_context(_settings()):
+        figure = Figure(figsize=(_WIDTH, 3.4), layout="constrained")
+        axes = figure.add_subplot()
+        for index, line in enumerate(lines):
+            colour, style = _COLOURS[index % 7], _STYLES[index % 7]
+            mean, low, high = np.array(line.intervals, float).T  # None becomes NaN
+            axes.plot(line.counts, mean, color=colour, linestyle=style, label=line.label,
+                      marker="os^vDxP"[index % 7], markersize=3)  # fmt: skip
+            axes.fill_between(line.counts, low, high, color=colour, alpha=0.12, lw=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        means = [x.mean for line in lines for x in line.intervals if x.mean is not None]
+        if min(means) > 0 and max(means) > _WIDE * min(means):
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+            axes.yaxis.set_minor_locator(NullLocator())
+            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            y_name = f"{y_name}, log scale"
+        axes.set_xlabel(x_name)
+        axes.set_ylabel(y_name)
+        figure.legend(loc="outside lower center", ncols=2, fontsize=8)
         return _svg(figure, name, alt)
 
 

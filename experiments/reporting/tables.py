@@ -15,6 +15,7 @@ from experiments.reporting.heat_maps import DrawnMap
 from experiments.reporting.sections import main_choices
 from experiments.running.predictions import rules_of
 from experiments.studying.grids import Point, make_grid
+from msd_jax.metrics import Interval
 from msd_jax.statistics import bootstrap_interval
 
 Row = dict[str, object]
@@ -131,6 +132,12 @@ def trials_list(results: Results) -> Table:
     return Table("trials", rows)
 
 
+def interval_words(interval: Interval) -> str:
+    """Mean and interval in a cell."""
+    mean, low, high = interval
+    return f"{mean:.3g}" if low is None else f"{mean:.3g} [{low:.3g}, {high:.3g}]"
+
+
 def likelihood_table(view: Measured) -> Table:
     """Test accuracy, likelihood and calibration of every configuration, means with intervals."""
     rows: list[dict[str, object]] = []
@@ -158,8 +165,7 @@ def _interval_words(
     values = values[np.isfinite(values)]
     if not len(values):
         return ""
-    mean, low, high = bootstrap_interval(values)
-    return f"{mean:.3g}" if low is None else f"{mean:.3g} [{low:.3g}, {high:.3g}]"
+    return interval_words(bootstrap_interval(values))
 
 
 def fidelity_table(results: Results, size: str) -> Table:

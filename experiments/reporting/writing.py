@@ -11,6 +11,14 @@ from experiments.judging.verdicts import CONTRADICTED, OPEN, SUPPORTED, Judgemen
 from experiments.judging.views import Measured
 from experiments.reporting import page, sections, tables
 from experiments.reporting.page import document, judgement_words, number, reported_words
+from experiments.reporting.seed_curves import (
+    SeedCurve,
+    seed_curves,
+    seed_list,
+    seed_pictures,
+    seed_table,
+    seed_words,
+)
 from experiments.reporting.tables import Table
 from experiments.running.workdir import Line, read_json, write_text
 from experiments.studying.grids import FIDELITIES, Grid, make_grid
@@ -32,6 +40,7 @@ class Chapter(NamedTuple):
     name: str
     view: Measured
     judgements: list[Judgement]
+    seed_curves: list[SeedCurve]
 
 
 def _chapters(all_results: list[Results], size: str) -> list[Chapter]:
@@ -44,7 +53,8 @@ def _chapters(all_results: list[Results], size: str) -> list[Chapter]:
             if grid.head in heads or (not heads and fidelity == "text"):
                 name = f"{results.dataset}, the report's {fidelity}"
                 view = Measured(results, grid, "peak")
-                chapters.append(Chapter(name, view, judge(CLAIMS, results, grid)))
+                judgements = judge(CLAIMS, results, grid)
+                chapters.append(Chapter(name, view, judgements, seed_curves(view)))
     return chapters
 
 
@@ -98,6 +108,11 @@ def _chapter_html(chapter: Chapter, index: int) -> str:
     if likelihood.rows:
         parts.append("<h3>Test accuracy, likelihood and calibration</h3>")
         parts.append(page.plain_table(likelihood))
+    if chapter.seed_curves:
+        pictures = seed_pictures(chapter.seed_curves, prefix)
+        parts.append("<h3>Seeds as an ensemble</h3>")
+        parts.append(page.charts(map(page.picture, pictures)))
+        parts.append(page.details("as numbers", page.plain_table(seed_list(chapter.seed_curves))))
     return "".join(parts)
 
 
@@ -108,6 +123,7 @@ def _tables(chapters: list[Chapter], all_results: list[Results], size: str) -> d
         stem = chapter.name.replace(", the report's ", "-")
         some = [tables.verdicts_table(chapter.judgements), tables.likelihood_table(chapter.view)]
         some += [tables.map_table(drawn) for drawn in sections.drawn_maps(chapter.view)]
+        some.append(seed_table(chapter.seed_curves))
         found |= {f"{stem}-{table.name}": table for table in some}
     for results in all_results:
         for table in (tables.trials_table(results), tables.fidelity_table(results, size)):
@@ -167,6 +183,8 @@ def _markdown(study: Line, chapters: list[Chapter], what: list[str]) -> str:
             ]
             lines += [f"| {' | '.join(number(row.get(c)) for c in table.columns)} |"
                       for row in table.rows]  # fmt: skip
+        for title, sentence in seed_words(chapter.seed_curves):
+            lines += ["", f"### {title}", "", sentence]
         lines.append("")
     return "\n".join([*lines, _HOW, "", *(f"    {command}" for command in study["commands"]), ""])
 

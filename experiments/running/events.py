@@ -10,7 +10,16 @@ from typing import Any, Self
 from experiments.running.workdir import Line
 from msd_jax.errors import InputError
 
-_NAMED_BY = ("num_hidden", "num_snippets", "learning_rate", "l2", "beta", "alpha", "seed")
+_NAMED_BY = (
+    "num_hidden",
+    "num_snippets",
+    "learning_rate",
+    "l2",
+    "beta",
+    "alpha",
+    "alpha_binary",
+    "seed",
+)
 
 
 def trial_name(line: Line) -> str:

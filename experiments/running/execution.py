@@ -18,7 +18,12 @@ from experiments.command.watchdog import Watchdog
 from experiments.running.calls import Program
 from experiments.running.events import EventFiles
 from experiments.running.plan import Part, describe, make_plan, num_trial_epochs
-from experiments.running.predictions import Predictions, accuracies, concatenate, save_predictions
+from experiments.running.predictions import (
+    FILES,
+    Predictions,
+    concatenate,
+    save_predictions,
+)
 from experiments.running.run_folder import belongings, default_workdir, open_run
 from experiments.running.settings import Settings
 from experiments.running.summary import summarise
@@ -109,13 +114,15 @@ def _train(
     plan: list[Part],
     workdir: Workdir,
     progress: EpochProgress,
-) -> Predictions | None:
-    """Trains every part, chunk by chunk; what the trials say of the test songs, if any."""
+) -> Predictions:
+    """Trains every part, chunk by chunk; what the trials say of the test songs, or of the
+    validation songs where no test songs are labelled.
+    """
     belongs = belongings(settings, dataset)
     predictions = []
     layout = make_layout(1, settings.batch_size)
     train, valid = (sweep.share(songs, layout) for songs in (dataset.train, dataset.valid))
-    test = sweep.share(dataset.test, layout) if dataset.test else None
+    measured = sweep.share(dataset.test, layout) if dataset.test else valid
     with (
         INTERRUPTION.postponed() as interruption,
         Watchdog(settings.step_timeout, INTERRUPTION.advice) as watchdog,
@@ -132,10 +139,9 @@ def _train(
             for start in range(0, len(part.trials), size):
                 chunk = Part(part.config, part.trials[start : start + size])
                 states = train_part(session, program, chunk, f"{index}-{start}")
-                if test is not None:
-                    size_of_chunk = len(chunk.trials)
-                    predictions.append(predict_part(session, program, test, states, size_of_chunk))
-    return concatenate(predictions) if predictions else None
+                num_trials = len(chunk.trials)
+                predictions.append(predict_part(session, program, measured, states, num_trials))
+    return concatenate(predictions)
 
 
 def _train_and_summarise(
@@ -156,13 +162,12 @@ def _train_and_summarise(
         "num_params": max(_num_params(part) for part in plan),
     }
     trials = [describe(settings, part.config, trial) for part in plan for trial in part.trials]
-    test_accuracies: list[float] | list[None] = [None] * len(trials)
-    if predictions is not None:
-        test_accuracies = accuracies(predictions, prediction_rule(plan[0].config))
-        if processes.leads():
-            save_predictions(workdir.predictions, predictions)
+    split = "test" if dataset.test else "valid"
+    if processes.leads():
+        save_predictions(workdir.path / FILES[split], predictions)
+    rule = prediction_rule(plan[0].config)
     return processes.decide(
-        lambda: summarise(about, trials, workdir.read_metrics(), test_accuracies)
+        lambda: summarise(about, trials, workdir.read_metrics(), predictions, rule, split)
     )
 
 

@@ -6,7 +6,7 @@ from absl import flags
 
 from experiments.command import process_flags
 from experiments.running import ensemble_flags, layer_flags, recipe_flags
-from msd_jax.config import HEADS, MODELS, PRECISIONS, SECONDARIES
+from msd_jax.config import BINARY_WEIGHTS, HEADS, MODELS, PRECISIONS, SECONDARIES
 
 _LARGEST = 1e30  # what is computed from it must stay in float32
 
@@ -91,14 +91,28 @@ SECONDARY = flags.DEFINE_enum(
     "secondary",
     None,
     SECONDARIES,
-    "Second task of the multitask model: rebuild the song, or answer one yes-no question a genre. "
-    "By default autoencoder. Report: both.",
+    "Second task of the multitask model: rebuild the song, or answer one yes-no question a genre, "
+    "or both at once. By default autoencoder. Report: the first two, one at a time.",
 )
 ALPHA = _floats(
     "alpha",
     None,
-    "Weight of the secondary task in the multitask model's error, without unit; a list makes "
-    "trials. By default 1. Report: 1 and 2.",
+    "Weight of the secondary task in the multitask model's error, without unit, of the autoencoder "
+    "where there are both; a list makes trials. By default 1. Report: 1 and 2.",
+)
+ALPHA_BINARY = _floats(
+    "alpha_binary",
+    None,
+    "Weight of the binary tasks under --secondary=both, without unit; a list makes trials. By "
+    "default 1. Report: never both.",
+)
+BINARY_WEIGHTS_FLAG = flags.DEFINE_enum(
+    "binary_weights",
+    None,
+    BINARY_WEIGHTS,
+    "plain: each answer of the binary tasks weighs 1, so the K - 1 noes of a song outweigh its "
+    "yes. balanced: a yes weighs K / 2 and a no K / (2 (K - 1)), alike in all where genres have as "
+    "many songs. By default plain. Report: plain.",
 )
 NUM_EPOCHS = flags.DEFINE_integer(
     "num_epochs",
@@ -201,7 +215,7 @@ TENSORBOARD = flags.DEFINE_bool(
 
 GROUPS = {
     "Data": (DATASET, DATA_DIR, FOLD),
-    "Model": (MODEL, NUM_HIDDEN, HEAD, SECONDARY, ALPHA),
+    "Model": (MODEL, NUM_HIDDEN, HEAD, SECONDARY, ALPHA, ALPHA_BINARY, BINARY_WEIGHTS_FLAG),
     "Ensemble": (NUM_SNIPPETS, *ensemble_flags.MEMBERSHIP),
     "Layers of an LSTM": layer_flags.LAYERS,
     "Training": (NUM_EPOCHS, BATCH_SIZE, LEARNING_RATE, L2, BETA, PATIENCE),

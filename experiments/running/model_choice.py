@@ -13,6 +13,7 @@ POINT_FLAGS: dict[str, type[flags.ArgumentParser]] = {
     "l2": flags.FloatParser,
     "beta": flags.FloatParser,
     "alpha": flags.FloatParser,
+    "alpha_binary": flags.FloatParser,
 }
 
 

@@ -19,13 +19,14 @@ _CONFIG_FLAGS = (
     "pooling",
     "pool_weights",
     "secondary",
+    "binary_weights",
     "batch_size",
     "patience",
 )
 _LAYER_FLAGS = ("num_layers", "bidirectional", "readout", "dropout", "layer_norm")
 _RECIPE_FLAGS = ("clip_norm", "schedule", "label_smoothing")
 _AUGMENTATION_FLAGS = ("noise", "feature_dropout", "augmented_fraction", "crop")
-_TRACED = ("learning_rate", "l2", "beta", "alpha")
+_TRACED = ("learning_rate", "l2", "beta", "alpha", "alpha_binary")
 
 
 _MOST_TRIALS = 100_000  # of one program's grid; more would not end in a lifetime

@@ -1,4 +1,7 @@
-"""What a run's trials say of the test songs: predictions.npz of its folder."""
+"""What a run's trials say of songs that they were not trained on: an npz file in its folder.
+
+Of the test songs, or where none are labelled of the validation songs, which chose the epochs.
+"""
 
 import os
 from collections.abc import Sequence
@@ -11,6 +14,8 @@ from msd_jax.config import POOLINGS
 from msd_jax.errors import InputError
 from msd_jax.metrics import correct
 from msd_jax.npz import read_npz
+
+FILES = {"test": "predictions.npz", "valid": "valid-predictions.npz"}  # by split
 
 
 class Predictions(NamedTuple):
@@ -30,7 +35,7 @@ def concatenate(parts: Sequence[Predictions]) -> Predictions:
 
 
 def accuracies(predictions: Predictions, rule: str) -> list[float]:
-    """Test accuracy of each trial under a rule, [R]."""
+    """Accuracy of each trial under a rule, [R]."""
     return correct(predictions.log_probs[rule], predictions.labels).mean(axis=-1).tolist()
 
 

@@ -31,6 +31,13 @@ _BY_MODEL: dict[str, tuple[tuple[str, ...], Any]] = {
 _OF_LSTM = tuple(name for name, (models, _) in _BY_MODEL.items() if models == _LSTMS)
 
 
+# The same for flags that speak to some secondary tasks.
+_BY_SECONDARY: dict[str, tuple[tuple[str, ...], Any]] = {
+    "alpha_binary": (("both",), (1.0,)),
+    "binary_weights": (("binary", "both"), "plain"),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """A run as asked for, defaults filled in; None where the model has no such thing."""
@@ -48,6 +55,8 @@ class Settings:
     pool_weights: str | None
     secondary: str | None
     alpha: tuple[float, ...] | None
+    alpha_binary: tuple[float, ...] | None
+    binary_weights: str | None
     num_layers: int | None
     bidirectional: bool | None
     readout: str | None
@@ -88,6 +97,38 @@ class Settings:
         return self.distributed or self.coordinator is not None
 
 
+def _fill(
+    values: dict[str, Any], chooser: str, table: dict[str, tuple[tuple[str, ...], Any]]
+) -> None:
+    """Defaults of flags that only some values of the flag `chooser` have a use for.
+
+    Raises:
+      InputError: if one is given beside another value.
+    """
+    chosen = values[chooser]
+    for name, (useful, default) in table.items():
+        if chosen in useful:
+            values[name] = default if values[name] is None else values[name]
+        elif values[name] is not None:
+            on = f"--{chooser}={chosen}" if chosen else f"--model={values['model']}"
+            raise InputError(
+                f"--{name} has no effect on {on}: leave it out, or take "
+                f"--{chooser}={' or '.join(useful)}"
+            )
+
+
+def _refuse_lstm(values: dict[str, Any]) -> None:
+    """Raises InputError for a flag of LSTMs, where there are only mlps."""
+    what = "model" if values["model"] == "mlp" else "member"
+    given = [name for name in _OF_LSTM if values[name] is not None]
+    given += ["head"] if values["head"] != "linear" else []
+    if given:
+        other = " or ".join(_LSTMS) if what == "model" else "lstm"
+        raise InputError(
+            f"--{given[0]} has no effect on --{what}=mlp: leave it out, or take --{what}={other}"
+        )
+
+
 def read_settings() -> Settings:
     """Settings from the parsed flags.
 
@@ -96,23 +137,12 @@ def read_settings() -> Settings:
     """
     names = [holder.name for group in flags.GROUPS.values() for holder in group]
     values: dict[str, Any] = {name: absl_flags.FLAGS[name].value for name in names}
-    model, has_lstm = values["model"], values["model"] != "mlp" and values["member"] != "mlp"
-    for name, (models, default) in _BY_MODEL.items():
-        if name in _OF_LSTM and model in models and not has_lstm:
-            if values[name] is not None:
-                raise InputError(
-                    f"--{name} has no effect on --member=mlp: leave it out, or take --member=lstm"
-                )
-        elif model in models:
-            values[name] = default if values[name] is None else values[name]
-        elif values[name] is not None:
-            raise InputError(
-                f"--{name} has no effect on --model={model}: leave it out, or take "
-                f"--model={' or '.join(models)}"
-            )
-    if values["head"] != "linear" and not has_lstm:
-        what = "--model=mlp" if model == "mlp" else "--member=mlp"
-        raise InputError(f"--head has no effect on {what}: leave it out")
+    has_lstm = values["model"] != "mlp" and values["member"] != "mlp"
+    model = values["model"]
+    _fill(values, "model", {k: v for k, v in _BY_MODEL.items() if has_lstm or k not in _OF_LSTM})
+    _fill(values, "secondary", _BY_SECONDARY)
+    if not has_lstm:
+        _refuse_lstm(values)
     process_flags.check(values)
     values["heartbeat_seconds"] = values["heartbeat_seconds"] or DEFAULT_HEARTBEAT_SECONDS
     if values["num_hidden"] is None:

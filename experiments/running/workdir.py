@@ -147,11 +147,6 @@ class Workdir:
         return self.path / "summary.json"
 
     @property
-    def predictions(self) -> Path:
-        """What all trials say of the test songs, where there are any."""
-        return self.path / "predictions.npz"
-
-    @property
     def _metrics(self) -> Path:
         return self.path / "metrics.jsonl"
 
