@@ -81,6 +81,15 @@ class Settings:
         return self.distributed or self.coordinator is not None
 
 
+def defaults_of(model: str, member: str) -> dict[str, Any]:
+    """What flags that speak to some models alone are by default under a model of such members."""
+    deaf = _OF_LSTM if member == "mlp" else ()
+    return {
+        name: default if model in models and name not in deaf else None
+        for name, (models, default) in _BY_MODEL.items()
+    }
+
+
 def read_settings() -> Settings:
     """Settings from the parsed flags.
 
