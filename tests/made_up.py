@@ -1,6 +1,6 @@
 """Results with known answers, as if trained: accuracy by an offset for each point and rule."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from experiments.judging.results import HeldOut, Results, Training, rule_name
 from experiments.running.predictions import FILES, Predictions, rules_of, save_predictions
 from experiments.studying.grids import Grid, Point, make_grid
-from experiments.studying.presets import PRESETS
+from experiments.studying.presets import PRESETS, Preset
 from msd_jax import metrics
 
 GRID = make_grid("report", "text", "msd10")
@@ -60,12 +60,13 @@ def make_results(
     folds: tuple[str | None, ...] = (None,),
     grid: Grid = GRID,
     test: bool = True,
+    presets: Mapping[str, Preset] = PRESETS,
 ) -> Results:
-    """Every preset's points: 50% plus the offset in points, noise of a seed that all its points
+    """These presets' points: 50% plus the offset in points, noise of a seed that all its points
     share (2 points), and noise of its own; the test accuracy is 1 point lower.
     """
     rng = np.random.default_rng(0)
-    points = dict.fromkeys(p for preset in PRESETS.values() for p in preset.points(grid))
+    points = dict.fromkeys(p for preset in presets.values() for p in preset.points(grid))
     trainings = {}
     for seed, fold in ((s, f) for s in range(123, 123 + seeds) for f in folds):
         shared = rng.normal(0, 2)

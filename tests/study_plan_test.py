@@ -1,15 +1,21 @@
 """What a study trains: presets against their own commands, shared points, what is left out."""
 
 import itertools
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from experiments.running.plan import describe, make_plan
+from experiments.studying import answer
 from experiments.studying.estimate import Rates, fit_rates, run_seconds
+from experiments.studying.flops import flops_per_song, num_scans
 from experiments.studying.grids import Point, boxes, make_grid
-from experiments.studying.presets import PRESETS
-from experiments.studying.study_plan import Run, choose_presets, flops_per_song, plan_runs
+from experiments.studying.options import REPORTS
+from experiments.studying.presets import ANSWER, EVERY, PRESETS
+from experiments.studying.study_folder import Study, StudyFolder
+from experiments.studying.study_plan import Run, choose_presets, grids_of, plan_runs
 from msd_jax.dataset import Dataset, Songs
 from msd_jax.errors import InputError
 from tests.flags_test import settings
@@ -83,6 +89,71 @@ def test_snippets_that_do_not_divide_the_song_are_left_out_by_name():
     assert {p.num_snippets for run in runs for p in run.box.points} == {2, None}
 
 
+def test_what_goes_beyond_the_report_is_trained_when_asked_for():
+    """Three parts of 120 segments, four of 100; LSTMs are decomposed for 3 genres, not for 10."""
+    songs = dataset()
+    runs, left_out = plan_runs([], grids_of("report", "text", songs), list(ANSWER), songs, folds=0)
+    trained = [point for run in runs for point in run.box.points]
+    assert left_out == []
+    assert len(trained) == len(set(trained)) == 35
+    assert len({run.folder for run in runs}) == len(runs)
+    ten = songs._replace(genre_names=tuple("abcdefghij"))
+    _, left_out = plan_runs([], grids_of("report", "text", ten), list(ANSWER), ten, folds=0)
+    assert left_out == [
+        "d, figure ancestors: one_vs_all of 10 genres with LSTM members is 30 LSTMs",
+        "d, figure ancestors: round_robin of 10 genres with LSTM members is 135 LSTMs",
+    ]
+    short = dataset(num_segments=100)
+    points = ANSWER["ancestors"].points(grids_of("report", "text", short)[0])
+    assert {p.num_snippets for p in points} == {None, 4}
+    two = songs._replace(genre_names=("a", "b"))
+    _, left_out = plan_runs([], grids_of("report", "text", two), ["ancestors"], two, folds=0)
+    assert left_out == ["d, figure ancestors: round robin of 2 genres is one question"]
+
+
+def test_the_recipe_lacks_one_part_at_a_time():
+    for name, part in answer.recipe(REPORT).items():
+        whole, less = answer.whole(REPORT).options.given, answer.without(REPORT, name).options.given
+        assert whole == less | part
+        assert not less.keys() & part.keys()
+        assert answer.cooked(REPORT, name).options.given == part
+    assert answer.crop(make_grid("report", "text", "d", 100)) == 80  # four fifths, four parts
+    assert answer.crop(make_grid("smoke", "text", "d", 8)) == 4  # of 6.4, what four divides
+
+
+def test_folders_of_the_report_have_the_names_that_finished_studies_have():
+    """As the folders of a study trained by an earlier version."""
+    runs, _ = plan_runs([], [REPORT], list(PRESETS), dataset(), folds=0)
+    assert {run.folder.name for run in runs} == {
+        "baseline-linear-h100,200-l2_0-b0,50,100",
+        "baseline-linear-h100-l2_0.0001-b0",
+        "baseline-linear-h100-l2_0.001-b0,100",
+        "baseline-linear-h200-l2_0.0001,0.001-b0",
+        "ensemble-linear-h100-m2,4-l2_0-b100",
+        "ensemble-linear-h200-m4-l2_0-b100",
+        "mlp-linear-h200-l2_0,0.01",
+        "multitask-autoencoder-linear-h100-l2_0-b100-a1,2",
+        "multitask-binary-linear-h100-l2_0-b100-a1,2",
+    }
+    runs, _ = plan_runs([], [REPORT], ["deeper"], dataset(), folds=0)
+    names = {run.folder.name for run in runs}
+    assert "ensemble-linear-h100-m4-l2_0-b100-num_layers_2" in names
+    assert "baseline-linear-h100-l2_0-b100-bidirectional" in names
+
+
+def test_a_study_folder_remembers_options_and_reads_studies_without(tmp_path):
+    asked = Study(("d",), "report", "text", 0, ("beyond",), "a command")
+    runs, left_out = plan_runs([], [REPORT], ["beyond", "6"], dataset(), folds=0)
+    StudyFolder(tmp_path, asked, settings()).keep(runs, left_out)
+    assert StudyFolder(tmp_path, asked, settings()).runs == runs
+    content = json.loads((tmp_path / "study.json").read_text())
+    for line in content["runs"]:
+        del line["box"]["options"]
+    (tmp_path / "study.json").write_text(json.dumps(content))
+    older = StudyFolder(tmp_path, asked, settings()).runs
+    assert {run.box.options for run in older} == {REPORTS}
+
+
 def test_folds_train_the_same_points_on_every_division():
     runs, _ = plan_runs([], [REPORT], ["8"], dataset(), folds=3)
     by_fold = {run.fold: set() for run in runs}
@@ -112,6 +183,9 @@ def test_figures_are_chosen_by_name():
     assert choose_presets([]) == list(PRESETS)
     with pytest.raises(InputError, match="--only=5: no such figure"):
         choose_presets(["5"])
+    assert choose_presets(["ancestors", "beyond"]) == ["ancestors", "beyond"]
+    assert choose_presets(["report", "deeper"]) == [*PRESETS, "deeper"]
+    assert choose_presets(["all"]) == [*PRESETS, *ANSWER]
 
 
 def test_full_holds_the_report():
@@ -129,6 +203,25 @@ def test_flops_by_hand():
     assert flops_per_song(auto, 2, 3) == 3 * 700
 
 
+def test_flops_of_richer_networks_by_hand():
+    """2 segments, 3 features, 5 units. A second layer reads 5 units: 2 x 2 x 10 x 20 = 800 more.
+    Both directions: twice the first layer's 640, then 2 x 2 x 2 x 15 x 20 = 2400 of layers that
+    read 10. Feed-forward members on two parts of 3 numbers, 4 units, for the 3 pairs of 3 genres:
+    3 x 2 x (2 x 3 x 4 + 2 x 4 x 4) = 336.
+    """
+    lstm = Point("baseline", 5, beta=0.0)
+    assert flops_per_song(lstm.having(num_layers=2), 2, 3) == 3 * (640 + 800)
+    both = lstm.having(num_layers=2, bidirectional=True)
+    assert flops_per_song(both, 2, 3) == 3 * (2 * 640 + 2400)
+    assert num_scans(both, 3) == 4
+    assert flops_per_song(lstm.having(crop=1), 2, 3) == 3 * 320
+    members = Point("ensemble", 4, 2).having(member="mlp", decomposition="round_robin")
+    assert flops_per_song(members, 2, 3, 3) == 3 * 336
+    assert num_scans(members, 3) == 0
+    pairs = Point("ensemble", 5, 2, beta=0.0).having(decomposition="round_robin")
+    assert flops_per_song(pairs, 2, 3, 4) == 3 * 6 * 640
+
+
 def test_costs_from_two_measurements():
     fixed, slope = fit_rates((100.0, 300.0), (2.0, 4.0))
     assert (fixed, slope) == pytest.approx((1.0, 0.01))
@@ -138,3 +231,22 @@ def test_costs_from_two_measurements():
     run = Run("d", None, 40, boxes([REPORT.baseline])[0])
     rates = Rates(1.0, 0.0, 5.0, 0)
     assert run_seconds(rates, run, dataset(), num_seeds=2) == pytest.approx(2 * 40 * 80 + 5)
+
+
+def flags_of(point: Point) -> list[str]:
+    """The flags of `python -m experiments.run` for a point, in the words of a user."""
+    names = ("model", "num_hidden", "num_snippets", "l2", "beta", "secondary", "alpha")
+    given = {name: getattr(point, name) for name in names} | point.options.given
+    return [f"--{n}" if x is True else f"--{n}={x}" for n, x in given.items() if x is not None]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_run_of_the_study_has_the_settings_of_its_flags(name):
+    songs = dataset()
+    grid = grids_of("report", "text", songs)[0]
+    for point in EVERY[name].points(grid):
+        (box,) = boxes([point])
+        run = Run("d", None, grid.num_epochs(box.model, box.options), box)
+        read = settings(*flags_of(point), "--dataset=d", f"--workdir={run.folder}")
+        assert run.settings(settings(), Path()) == read
+        make_plan(read, songs)  # makes its Config

@@ -18,6 +18,7 @@ import pytest
 from experiments.judging.results import load_results
 from experiments.reporting.writing import make_report, write_report
 from experiments.studying.grids import make_grid
+from experiments.studying.presets import EVERY, PRESETS
 from msd_jax.dataset import Dataset, Songs, save_dataset
 from msd_jax.errors import InputError
 from tests.made_up import GRID, make_results, with_predictions
@@ -100,6 +101,7 @@ def check_that_every_epoch_of_every_configuration_was_trained_once(
 def check_that_what_is_loaded_is_what_the_runs_found(folder: Path) -> None:
     (results,) = load_results([path.parent for path in folder.glob("runs/*/*/summary.json")])
     assert (len(results.points), results.seeds, results.folds) == (20, [123, 124], [None])
+    assert results.num_segments == 8
     for training in results.trainings.values():
         summary = json.loads((training.workdir / "summary.json").read_text())
         (row,) = [
@@ -180,17 +182,27 @@ def look_at(page: Path, tmp_path: Path, width: int) -> None:
     assert "CONSOLE" not in done.stderr
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here to look at the page with")
-@pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_fits_a_phone_and_a_desk(tmp_path, width):
-    """Of made-up results, with a list of all trainings and the widest of the report's grids."""
-    results = [make_results(grid=grid) for grid in (GRID, make_grid("full", "text", "d"))]
+@pytest.fixture(scope="module")
+def html(tmp_path_factory):
+    """The page of made-up results, with a list of all trainings and the widest of the grids."""
+    results = [
+        make_results(grid=grid, presets=presets)
+        for grid, presets in ((GRID, EVERY), (make_grid("full", "text", "d"), PRESETS))
+    ]
     trainings = {key: t for r in results for key, t in r.trainings.items()}
-    trainings |= with_predictions(results[0], tmp_path).trainings
+    trainings |= with_predictions(results[0], tmp_path_factory.mktemp("seeds")).trainings
     study = {"size": "full", "left_out": ["a reason"], "commands": ["a command " * 30]}
-    page = tmp_path / "page.html"
     both = results[0]._replace(trainings=trainings)
-    page.write_text(make_report(study, [both], ["a run"], tmp_path).html)
+    return make_report(study, [both], ["a run"], tmp_path_factory.mktemp("page")).html
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here to look at the page with")
+@pytest.mark.parametrize(("width", "medium"), [(390, "screen"), (1280, "screen"), (694, "print")])
+def test_the_page_fits_a_phone_a_desk_and_a_sheet(tmp_path, html, width, medium):
+    """A sheet of A4 less its margins is 694 pixels wide."""
+    assert html.count("@media print {") == 1
+    page = tmp_path / "page.html"
+    page.write_text(html.replace("@media print {", "@media all {") if medium == "print" else html)
     look_at(page, tmp_path, width)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from experiments.running.predictions import FILES, load_predictions, rules_of
 from experiments.running.workdir import Line, read_json, read_lines
 from experiments.studying.grids import Point
+from experiments.studying.options import options_from
 from msd_jax import metrics
 
 _NAMES = (
@@ -64,12 +65,13 @@ class Training(NamedTuple):
 
 
 class Results(NamedTuple):
-    """All trainings of one data set and fidelity, by point, fold and seed."""
+    """All trainings of one data set and fidelity, by point, fold and seed; T of its songs."""
 
     dataset: str
     genre_names: tuple[str, ...]
     trainings: dict[tuple[Point, str | None, int], Training]
     configs: list[Line]
+    num_segments: int = 120
 
     @property
     def seeds(self) -> list[int]:
@@ -135,7 +137,7 @@ def load_run(workdir: Path) -> tuple[Line, Line, list[Training]]:
     for index, run in enumerate(summary["runs"]):
         point = Point(
             flags["model"], run["num_hidden"], run["num_snippets"], run["l2"], run["beta"],
-            flags["secondary"], run["alpha"], flags["head"],
+            flags["secondary"], run["alpha"], flags["head"], options_from({**flags, **run}),
         )  # fmt: skip
         held_out = {rule: _held_out(x[index], labels) for rule, x in log_probs.items()}
         curves = _curves(lines[_key(run)])
@@ -180,7 +182,8 @@ def load_results(workdirs: list[Path]) -> list[Results]:
     for workdir in workdirs:
         config, summary, trainings = load_run(workdir)
         name = summary["dataset"]
-        results = by_dataset.setdefault(name, Results(name, tuple(summary["genre_names"]), {}, []))
+        genres, num_segments = tuple(summary["genre_names"]), config["songs"]["num_segments"]
+        results = by_dataset.setdefault(name, Results(name, genres, {}, [], num_segments))
         results.configs.append(config)
         for training in trainings:
             results.trainings[training.point, training.fold, training.seed] = training

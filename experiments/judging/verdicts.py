@@ -26,7 +26,7 @@ class SongTest(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """A claim on one measure.
+    """A claim, by its name, on one measure.
 
     n values; interval of their mean; p of Wilcoxon's test against the nearest bound of the claim;
     corrected by Holm over the claims of this measure; smallest: the effect beyond that bound that n
@@ -35,6 +35,7 @@ class Judgement(NamedTuple):
     """
 
     name: str
+    claim: Claim
     measure: str
     n: int
     interval: Interval
@@ -113,7 +114,9 @@ def _over_folds(claim: Claim, view: Measured) -> tuple[float, float] | None:
 def _unjudged(name: str, claim: Claim, measure: str, why: str) -> Judgement:
     none = Interval(None, None, None)
     reported = reported_effects(claim)
-    return Judgement(name, measure, 0, none, None, None, None, "-", None, None, reported, why)
+    return Judgement(
+        name, claim, measure, 0, none, None, None, None, "-", None, None, reported, why
+    )
 
 
 def _judge(name: str, claim: Claim, view: Measured) -> Judgement:
@@ -129,6 +132,7 @@ def _judge(name: str, claim: Claim, view: Measured) -> Judgement:
     distances = values - nearest_bound(claim, float(values.mean()))
     return Judgement(
         name=name,
+        claim=claim,
         measure=view.measure,
         n=len(values),
         interval=interval,

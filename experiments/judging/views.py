@@ -9,10 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.judging.results import Results, Training, rule_name
+from experiments.running.predictions import rules_of
+from experiments.studying.answer import recipe_names
 from experiments.studying.grids import Grid, Point, make_grid
+from experiments.studying.options import REPORTS
 
 MEASURES = ("peak", "held_out")
 _REPORTED = Path(__file__).parent / "reported"
+_ANCESTORS_RULES = ("vote", "max", "weighted_product")  # the report has the others
 _KEY = ("num_hidden", "num_snippets", "l2", "beta", "secondary", "alpha")
 
 
@@ -28,6 +32,7 @@ def describe(point: Point) -> str:
     words += [f"beta {point.beta:g}"] if point.beta is not None else []
     words += [f"{point.secondary} alpha {point.alpha:g}"] if point.alpha is not None else []
     words += [f"{point.head} head"] if point.head != "linear" else []
+    words += [word.replace("_", " ") for word in point.options.words]
     return ", ".join(words)
 
 
@@ -42,6 +47,16 @@ class Measured(NamedTuple):
     results: Results
     grid: Grid
     measure: str
+
+    def name(self, point: Point) -> str:
+        """A point in words, short where the study has a name for it."""
+        return recipe_names(self.grid).get(point) or describe(point)
+
+    def rules(self, point: Point) -> tuple[str, ...]:
+        """The pooling rules that are looked at: the report's, or beyond it its best alone."""
+        if point.options == REPORTS:
+            return tuple(rule for rule in rules_of(point.model) if rule not in _ANCESTORS_RULES)
+        return ("product",) if point.model == "ensemble" else ("softmax",)
 
     def trainings(self, point: Point) -> list[list[Training]]:
         """Those of each seed, one a fold; a seed that lacks one has none."""
@@ -142,6 +157,13 @@ def reported_curves() -> dict[tuple[str, Point], dict[str, np.ndarray]]:
             values = [float(row[name] or "nan") for name in names]
             lines.setdefault((row["dataset"], _point(row)), []).append(values)
     return {key: dict(zip(names, np.array(values).T, strict=True)) for key, values in lines.items()}
+
+
+@functools.cache
+def reported_others() -> list[dict[str, str]]:
+    """Accuracies in % of networks outside of the report, on its data sets."""
+    with (_REPORTED / "others.csv").open() as file:
+        return list(csv.DictReader(file))
 
 
 class Reported(NamedTuple):

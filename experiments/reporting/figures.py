@@ -1,6 +1,7 @@
 """The page's charts: matplotlib to SVG text, legible in grey and by colour-blind readers."""
 
 import io
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ _SETTINGS = {
 }
 _WIDTH = 5.2  # inches
 _WIDE = 4.0  # times the least mean: beyond that small differences cannot be seen on a linear scale
+_LABEL_LENGTH = 48  # letters of a line beside the axes
 _LEAST_SHARE = 0.005  # of the songs: bins with fewer are not drawn
 
 
@@ -163,17 +165,53 @@ def confusion_matrix(name: str, counts: np.ndarray, genres: Sequence[str], alt: 
         return _svg(figure, name, alt)
 
 
+class Effect(NamedTuple):
+    """A claim's effect on both measures, where it was judged."""
+
+    label: str
+    peak: Interval | None
+    held_out: Interval | None
+
+
+def effects(name: str, rows: Sequence[Effect], alt: str) -> str:
+    """One row a claim: its mean effect on both measures with intervals, as SVG."""
+    num_lines = sum(max(2, row.label.count("\n") + 1) for row in rows)
+    with matplotlib.rc_context(_settings(font_size=7)):
+        figure = Figure(figsize=(_WIDTH, 0.9 + 0.15 * num_lines), layout="constrained")
+        axes = figure.add_subplot()
+        axes.axvline(0, color="#000000", lw=0.8)
+        marks = (("peak validation", "peak", "o", "none", -0.15),
+                 ("test, held out", "held_out", "s", "full", 0.15))  # fmt: skip
+        for index, (label, field, marker, fill, offset) in enumerate(marks):
+            known = [(y, interval) for y, row in enumerate(rows)
+                     if (interval := getattr(row, field)) is not None]  # fmt: skip
+            if not known:
+                continue
+            mean, low, high = np.array([interval for _, interval in known], float).T
+            axes.errorbar(
+                mean, [y + offset for y, _ in known], xerr=np.nan_to_num([mean - low, high - mean]),
+                fmt=marker, color=_COLOURS[index], fillstyle=fill, markersize=4, lw=1, label=label,
+            )  # fmt: skip
+        axes.set_yticks(range(len(rows)), [row.label for row in rows])
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlabel("effect (points of accuracy)")
+        figure.legend(loc="outside lower center", ncols=2)
+        return _svg(figure, name, alt)
+
+
 def spread(name: str, rows: Sequence[tuple[str, np.ndarray, np.ndarray]], alt: str) -> str:
     """One row a configuration: each seed's peak (circle) and test accuracy (cross), as SVG."""
     with matplotlib.rc_context(_settings(font_size=7)):
-        figure = Figure(figsize=(_WIDTH, 0.8 + 0.2 * len(rows)), layout="constrained")
+        height = sum(0.2 if len(label) <= _LABEL_LENGTH else 0.27 for label, _, _ in rows)
+        figure = Figure(figsize=(_WIDTH, 0.8 + height), layout="constrained")
         axes = figure.add_subplot()
         for y, (_, peaks, tests) in enumerate(rows):
             axes.plot(peaks, np.full(len(peaks), y), "o", color=_COLOURS[0], markersize=3,
                       fillstyle="none", label="peak validation" if y == 0 else None)  # fmt: skip
             axes.plot(tests, np.full(len(tests), y + 0.25), "x", color=_COLOURS[1], markersize=3,
                       label="test" if y == 0 and np.isfinite(tests).any() else None)  # fmt: skip
-        axes.set_yticks(range(len(rows)), [label for label, _, _ in rows])
+        labels = ["\n".join(textwrap.wrap(label, _LABEL_LENGTH)) for label, _, _ in rows]
+        axes.set_yticks(range(len(rows)), labels)
         axes.invert_yaxis()
         axes.set_xlabel("accuracy (%), one mark a seed")
         figure.legend(loc="outside lower center", ncols=2)

@@ -8,6 +8,7 @@ import numpy as np
 from experiments.judging.effects import Choice
 from experiments.judging.views import Measured, NotTrained, Reported
 from experiments.studying.grids import Grid, Point, make_grid
+from experiments.studying.presets import ANSWER
 from msd_jax.metrics import Interval
 from msd_jax.statistics import bootstrap_interval
 
@@ -24,6 +25,11 @@ class HeatMap(NamedTuple):
     rows: Sequence[tuple[str, Callable[[Grid, str], Choice]]]
     column_name: str
     columns: Sequence[str]
+
+    @property
+    def heading(self) -> str:
+        """The title, with the figure's number where it is one of the report's."""
+        return self.title if self.figure in ANSWER else f"Figure {self.figure}: {self.title}"
 
 
 class Cell(NamedTuple):
@@ -122,7 +128,8 @@ def sentence(drawn: DrawnMap) -> str:
 
     def words(cell: Cell) -> str:
         row, column = drawn.heat_map.row_name, drawn.heat_map.column_name
-        return f"{cell.interval.mean:{digits}}{unit} ({row} {cell.row}, {column} {cell.column})"
+        place = f"{row} {cell.row}, {column} {cell.column}".replace(",  ", ", ")
+        return f"{cell.interval.mean:{digits}}{unit} ({place})"
 
     what = {"peak": "Peak validation accuracy", "held_out": "Test accuracy at the best epoch",
             "seconds": "Seconds per epoch of one training"}[drawn.measure]  # fmt: skip

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from experiments.judging.claims import CLAIMS
 from experiments.judging.verdicts import CONTRADICTED, SUPPORTED, Judgement
 from experiments.reporting.heat_maps import Cell, DrawnMap, sentence
 from experiments.reporting.sections import Picture
@@ -39,10 +38,10 @@ def judgement_words(j: Judgement) -> tuple[str, str]:
     """The verdict, and what it rests on."""
     if j.missing:
         return "not judged", j.missing
-    unit = CLAIMS[j.name].unit
+    unit = j.claim.unit
     _, low, high = j.interval
     sign = f"{j.interval.mean:.2f}" if unit == "x" else _signed(j.interval.mean)
-    words = [f"{sign} [{number(low)}, {number(high)}] {unit}", f"n = {j.n} {CLAIMS[j.name].per}s"]
+    words = [f"{sign} [{number(low)}, {number(high)}] {unit}", f"n = {j.n} {j.claim.per}s"]
     if j.p is not None and j.corrected is not None:
         words.append(f"p = {j.p:.2g}, Holm {j.corrected:.2g}")
     if j.smallest is not None:
@@ -57,7 +56,7 @@ def judgement_words(j: Judgement) -> tuple[str, str]:
 
 def reported_words(j: Judgement) -> str:
     """The report's own effect by data set."""
-    sign = "" if CLAIMS[j.name].unit == "x" else "+"
+    sign = "" if j.claim.unit == "x" else "+"
     words = [f"{name.upper()} {x:{sign}.2f}" for name, x in j.reported.items()]
     return ", ".join(words) or "no number"
 
@@ -73,16 +72,17 @@ def _verdict_cell(j: Judgement | None) -> str:
 def verdict_table(judgements: Sequence[Judgement]) -> str:
     """Claims as rows, the two measures side by side."""
     found = {(j.name, j.measure): j for j in judgements}
+    claims = {j.name: j.claim for j in judgements}
     heads = ("claim", "report", "peak, as the report", "held out, honest")
     rows = []
-    for name, claim in CLAIMS.items():
+    for name, claim in claims.items():
         pair = [found.get((name, measure)) for measure in ("peak", "held_out")]
         first = next(j for j in pair if j is not None)
         note = f"<br><span class=fine>{escape(claim.note)}</span>" if claim.note else ""
         cells = (f"<b>{name}</b> {escape(claim.text)}{note}", escape(reported_words(first)),
                  *map(_verdict_cell, pair))  # fmt: skip
         rows.append(_row(heads, cells))
-    return _cards(heads, rows)
+    return _cards(heads, rows, "cards verdicts")
 
 
 def _row(heads: Sequence[str], cells: Iterable[str]) -> str:
@@ -93,11 +93,10 @@ def _row(heads: Sequence[str], cells: Iterable[str]) -> str:
     return f"<tr>{inner}</tr>"
 
 
-def _cards(heads: Sequence[str], rows: Iterable[str]) -> str:
+def _cards(heads: Sequence[str], rows: Iterable[str], kind: str = "cards") -> str:
     head = "".join(f"<th scope=col>{escape(word)}</th>" for word in heads)
-    return (
-        f"<table class=cards><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    )
+    body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return f'<table class="{kind}">{body}</table>'
 
 
 def plain_table(table: Table, links: Mapping[str, str] | None = None) -> str:
@@ -140,7 +139,8 @@ def heat_map(drawn: DrawnMap) -> str:
     means = [cell.interval.mean or 0.0 for cell in drawn.cells]
     least, span = min(means), max(means) - min(means)
     digits = ".3g" if drawn.measure == "seconds" else ".1f"
-    head = "".join(f"<th scope=col>{escape(spec.column_name)} {c}</th>" for c in spec.columns)
+    columns = [f"{spec.column_name} {column}".strip() for column in spec.columns]
+    head = "".join(f"<th scope=col>{escape(column)}</th>" for column in columns)
     rows = "".join(
         f"<tr><th scope=row>{escape(row)}</th>"
         + "".join(
@@ -150,7 +150,7 @@ def heat_map(drawn: DrawnMap) -> str:
         for row, _ in spec.rows
     )
     unit = "s" if drawn.measure == "seconds" else "%"
-    title = f"Figure {spec.figure}: {spec.title}{_IN_TITLE[drawn.measure]}"
+    title = f"{spec.heading}{_IN_TITLE[drawn.measure]}"
     caption = f"{MEASURE_WORDS[drawn.measure].capitalize()} ({unit}), mean over seeds with its 95% "
     caption += f"interval. {sentence(drawn)}"
     return (

@@ -7,10 +7,10 @@ import numpy as np
 
 from experiments.judging.effects import Choice
 from experiments.judging.results import HeldOut, rule_name
-from experiments.judging.views import Measured, NotTrained, describe, reported_curves
+from experiments.judging.views import Measured, NotTrained, reported_curves
 from experiments.reporting import figures, heat_maps
 from experiments.reporting.figures import Line
-from experiments.running.predictions import rules_of
+from experiments.studying import answer
 from experiments.studying.grids import Grid, Point
 
 _POINTS = {"valid_accuracy": 100.0, "train_accuracy": 100.0}  # shares, shown in %
@@ -112,6 +112,7 @@ def main_choices(grid: Grid) -> list[tuple[str, Choice]]:
     four = grid.ensemble(grid.snippets[1])
     many = f"{grid.snippets[1]} snippets"
     return [
+        ("the whole recipe", (answer.whole(grid), "product")),
         ("feed-forward", (grid.mlp(0.01), "softmax")),
         ("baseline", (grid.baseline, "softmax")),
         (f"{many}, m0", (four, "mean")),
@@ -190,8 +191,8 @@ def spread_picture(view: Measured, prefix: str) -> Picture:
     """Every configuration's seeds."""
     rows = []
     for point in view.results.points:
-        for rule in rules_of(point.model):
-            label = describe(point) + ("" if rule == "softmax" else f", {rule}")
+        for rule in view.rules(point):
+            label = view.name(point) + ("" if rule == "softmax" else f", {rule}")
             rows.append((label, view.peak(point, rule), _held_out_or_nan(view, point, rule)))
     widths = [np.nanmax(p) - np.nanmin(p) for _, p, _ in rows if np.isfinite(p).sum() > 1]
     tail = f" Seeds differ by {np.mean(widths):.1f} points on average." if widths else ""

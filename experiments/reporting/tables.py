@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.judging.claims import CLAIMS
 from experiments.judging.results import HeldOut, Results, Training
 from experiments.judging.verdicts import Judgement
-from experiments.judging.views import Measured, NotTrained, describe
+from experiments.judging.views import Measured, NotTrained, describe, reported_others
 from experiments.reporting.heat_maps import DrawnMap
 from experiments.reporting.sections import main_choices
 from experiments.running.predictions import rules_of
 from experiments.studying.grids import Point, make_grid
+from experiments.studying.options import REPORTS
 from msd_jax.metrics import Interval
 from msd_jax.statistics import bootstrap_interval
 
@@ -41,11 +41,12 @@ class Table(NamedTuple):
         return file.getvalue()
 
 
-def verdicts_table(judgements: Sequence[Judgement]) -> Table:
-    """Every claim on every measure."""
+def verdicts_table(judgements: Sequence[Judgement], family: str = "report") -> Table:
+    """Every claim of a family on every measure."""
+    name = "verdicts" if family == "report" else f"verdicts-{family}"
 
     def row(j: Judgement) -> Row:
-        claim, songs = CLAIMS[j.name], j.songs
+        claim, songs = j.claim, j.songs
         return {
             "claim": j.name, "text": claim.text, "measure": j.measure, "verdict": j.verdict,
             "unit": claim.unit, "effect": j.interval.mean, "low": j.interval.low,
@@ -60,7 +61,13 @@ def verdicts_table(judgements: Sequence[Judgement]) -> Table:
             "not_judged_because": j.missing, "note": claim.note,
         }  # fmt: skip
 
-    return Table("verdicts", [row(j) for j in judgements])
+    return Table(name, [row(j) for j in judgements])
+
+
+def others_table() -> Table:
+    """What networks outside of the report had on its data sets."""
+    rows: list[Row] = list(map(dict, reported_others()))
+    return Table("others", rows)
 
 
 def map_table(drawn: DrawnMap) -> Table:
@@ -100,7 +107,8 @@ def trials_table(results: Results) -> Table:
             )
         }
         return {
-            **training.point._asdict(),
+            **training.point._replace(options=REPORTS)._asdict(),
+            "options": ", ".join(training.point.options.words),
             "fold": training.fold,
             "seed": training.seed,
             **{f"best_epoch_{rule}": training.best_epoch(rule) for rule in rules},
@@ -142,8 +150,8 @@ def likelihood_table(view: Measured) -> Table:
     """Test accuracy, likelihood and calibration of every configuration, means with intervals."""
     rows: list[dict[str, object]] = []
     for point in view.results.points:
-        for rule in rules_of(point.model):
-            row: dict[str, object] = {"configuration": describe(point), "rule": rule}
+        for rule in view.rules(point):
+            row: dict[str, object] = {"configuration": view.name(point), "rule": rule}
             measures: list[tuple[str, Callable[[HeldOut], float]]] = [
                 ("test accuracy, %", lambda x: 100 * x.accuracy),
                 ("NLL, nats", lambda x: x.negative_log_likelihood),

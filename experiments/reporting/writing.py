@@ -5,65 +5,32 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from experiments.judging.claims import CLAIMS
+from experiments.judging.answer_claims import FAMILIES
 from experiments.judging.results import Results, load_results
-from experiments.judging.verdicts import CONTRADICTED, OPEN, SUPPORTED, Judgement, judge
-from experiments.judging.views import Measured
-from experiments.reporting import page, sections, tables
-from experiments.reporting.page import document, judgement_words, number, reported_words
-from experiments.reporting.seed_curves import (
-    SeedCurve,
-    seed_curves,
-    seed_list,
-    seed_pictures,
-    seed_table,
-    seed_words,
+from experiments.judging.verdicts import Judgement
+from experiments.reporting import page, tables
+from experiments.reporting.chapters import (
+    Chapter,
+    all_maps,
+    all_tables,
+    figures_html,
+    make_chapters,
+    verdicts_html,
 )
+from experiments.reporting.page import document, judgement_words, number, reported_words
+from experiments.reporting.seed_curves import seed_words
 from experiments.reporting.tables import Table
 from experiments.running.workdir import Line, read_json, write_text
-from experiments.studying.grids import FIDELITIES, Grid, make_grid
 from msd_jax.errors import InputError
 
 _HOW = (
     "A verdict takes both: the whole 95% interval of the effect (studentised bootstrap over paired "
     "seeds) lies inside, or outside, what is claimed, and Wilcoxon's p against the nearest bound "
-    "is below 5% after Holm's correction over the claims of its measure. What could have been "
-    "shown is the distance from that bound that so many seeds of this spread show with power 80%, "
-    "before the correction. Seeds are the unit: intervals do not hold the choice of the songs. "
-    "McNemar's exact test is over the test songs of one seed."
+    "is below 5% after Holm's correction over the claims of its table and measure. What could "
+    "have been shown is the distance from that bound that so many seeds of this spread show with "
+    "power 80%, before the correction. Seeds are the unit: intervals do not hold the choice of the "
+    "songs. McNemar's exact test is over the test songs of one seed."
 )
-
-
-class Chapter(NamedTuple):
-    """One data set under one fidelity."""
-
-    name: str
-    view: Measured
-    judgements: list[Judgement]
-    seed_curves: list[SeedCurve]
-
-
-def _chapters(all_results: list[Results], size: str) -> list[Chapter]:
-    """Those whose networks were trained: the text's, the code's or both."""
-    chapters = []
-    for results in all_results:
-        heads = {p.head for p in results.points if p.model != "mlp"}
-        for fidelity in FIDELITIES:
-            grid: Grid = make_grid(size, fidelity, results.dataset)
-            if grid.head in heads or (not heads and fidelity == "text"):
-                name = f"{results.dataset}, the report's {fidelity}"
-                view = Measured(results, grid, "peak")
-                judgements = judge(CLAIMS, results, grid)
-                chapters.append(Chapter(name, view, judgements, seed_curves(view)))
-    return chapters
-
-
-def _count_words(judgements: list[Judgement], measure: str) -> str:
-    ours = [j for j in judgements if j.measure == measure]
-    counts = [f"{sum(j.verdict == word for j in ours)} {word}" for word in
-              (SUPPORTED, CONTRADICTED, OPEN)]  # fmt: skip
-    left = sum(j.missing is not None for j in ours)
-    return ", ".join(counts) + (f", {left} not judged" if left else "")
 
 
 def _what_was_run(study: Line, all_results: list[Results], unfinished: list[str]) -> list[str]:
@@ -96,53 +63,15 @@ def _environment(all_results: list[Results]) -> list[str]:
     return list(lines)
 
 
-def _chapter_html(chapter: Chapter, index: int) -> str:
-    view, prefix = chapter.view, f"s{index}"
-    parts = [f"<h2>{chapter.name}: figures</h2>"]
-    parts.append(page.charts(page.heat_map(drawn) for drawn in sections.drawn_maps(view)))
-    pictures = sections.curve_pictures(view, prefix)
-    pictures += sections.prediction_pictures(view, prefix)
-    pictures.append(sections.spread_picture(view, prefix))
-    parts.append(page.charts(map(page.picture, pictures)))
-    likelihood = tables.likelihood_table(view)
-    if likelihood.rows:
-        parts.append("<h3>Test accuracy, likelihood and calibration</h3>")
-        parts.append(page.plain_table(likelihood))
-    if chapter.seed_curves:
-        pictures = seed_pictures(chapter.seed_curves, prefix)
-        parts.append("<h3>Seeds as an ensemble</h3>")
-        parts.append(page.charts(map(page.picture, pictures)))
-        parts.append(page.details("as numbers", page.plain_table(seed_list(chapter.seed_curves))))
-    return "".join(parts)
-
-
-def _tables(chapters: list[Chapter], all_results: list[Results], size: str) -> dict[str, Table]:
-    """Every table by its file's name."""
-    found: dict[str, Table] = {}
-    for chapter in chapters:
-        stem = chapter.name.replace(", the report's ", "-")
-        some = [tables.verdicts_table(chapter.judgements), tables.likelihood_table(chapter.view)]
-        some += [tables.map_table(drawn) for drawn in sections.drawn_maps(chapter.view)]
-        some.append(seed_table(chapter.seed_curves))
-        found |= {f"{stem}-{table.name}": table for table in some}
-    for results in all_results:
-        for table in (tables.trials_table(results), tables.fidelity_table(results, size)):
-            found[f"{results.dataset}-{table.name}"] = table
-    return {name: table for name, table in found.items() if table.rows}
-
-
 def _html(study: Line, chapters: list[Chapter], all_results: list[Results], what: list[str],
           found: dict[str, Table], out: Path) -> str:  # fmt: skip
     names = ", ".join(results.dataset for results in all_results)
     body = [f"<h1>LSTM genre classifiers, the study again: {names}</h1>"]
     body += [f"<p>{page.escape(line)}</p>" for line in what]
-    for chapter in chapters:
-        body.append(f"<h2>{chapter.name}: verdicts</h2>")
-        body.append(f"<p>On the report's measure: {_count_words(chapter.judgements, 'peak')}.<br>")
-        body.append(f"Held out: {_count_words(chapter.judgements, 'held_out')}.</p>")
-        body.append(page.verdict_table(chapter.judgements))
+    for index, chapter in enumerate(chapters):
+        body.append(verdicts_html(chapter, index))
     body.append(f"<p class=fine>{page.escape(_HOW)}</p>")
-    body += [_chapter_html(chapter, index) for index, chapter in enumerate(chapters)]
+    body += [figures_html(chapter, index) for index, chapter in enumerate(chapters)]
     for results in all_results:
         fidelity = found.get(f"{results.dataset}-fidelity")
         if fidelity:
@@ -162,21 +91,25 @@ def _html(study: Line, chapters: list[Chapter], all_results: list[Results], what
     return document(f"Study of {names}", "\n".join(body))
 
 
+def _markdown_row(j: Judgement) -> str:
+    word, detail = judgement_words(j)
+    claim = f"{j.name}: {j.claim.text}"
+    cells = (claim, reported_words(j), j.measure.replace("_", " "), word, detail)
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
 def _markdown(study: Line, chapters: list[Chapter], what: list[str]) -> str:
     lines = ["# LSTM genre classifiers, the study again", "", *(f"- {line}" for line in what), ""]
     for chapter in chapters:
-        lines += [f"## {chapter.name}", "", "| claim | report | measure | verdict | evidence |",
-                  "|---|---|---|---|---|"]  # fmt: skip
-        for j in chapter.judgements:
-            word, detail = judgement_words(j)
-            claim = f"{j.name}: {CLAIMS[j.name].text}"
-            cells = (claim, reported_words(j), j.measure.replace("_", " "), word, detail)
-            lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
-        for drawn in sections.drawn_maps(chapter.view):
+        for family, judgements in chapter.judgements.items():
+            lines += [f"## {chapter.name}: {FAMILIES[family].title}", "",
+                      "| claim | report | measure | verdict | evidence |", "|---|---|---|---|---|",
+                      *map(_markdown_row, judgements), ""]  # fmt: skip
+        for drawn in all_maps(chapter):
             table = tables.map_table(drawn)
             lines += [
                 "",
-                f"### {drawn.heat_map.title}: {page.MEASURE_WORDS[drawn.measure]}",
+                f"### {drawn.heat_map.heading}: {page.MEASURE_WORDS[drawn.measure]}",
                 "",
                 f"| {' | '.join(table.columns)} |",
                 "|---" * len(table.columns) + "|",
@@ -208,9 +141,9 @@ def make_report(
       unfinished: names of runs that are not in them.
       out: links to metrics are relative to it.
     """
-    chapters = _chapters(all_results, study["size"])
+    chapters = make_chapters(all_results, study["size"])
     what = _what_was_run(study, all_results, unfinished)
-    found = _tables(chapters, all_results, study["size"])
+    found = all_tables(chapters, all_results, study["size"])
     html = _html(study, chapters, all_results, what, found, out)
     return Report(html, _markdown(study, chapters, what), found)
 

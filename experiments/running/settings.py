@@ -129,6 +129,22 @@ def _refuse_lstm(values: dict[str, Any]) -> None:
         )
 
 
+def defaults_of(model: str, member: str, secondary: str | None) -> dict[str, Any]:
+    """What flags that speak to some models alone are by default under one of such members and
+    secondary tasks.
+    """
+    deaf = _OF_LSTM if member == "mlp" else ()
+    of_model = {
+        name: default if model in models and name not in deaf else None
+        for name, (models, default) in _BY_MODEL.items()
+    }
+    of_secondary = {
+        name: default if secondary in secondaries else None
+        for name, (secondaries, default) in _BY_SECONDARY.items()
+    }
+    return of_model | of_secondary
+
+
 def read_settings() -> Settings:
     """Settings from the parsed flags.
 

@@ -10,17 +10,22 @@ import numpy as np
 from experiments.running.calls import Place, Program, run_calls
 from experiments.running.plan import make_plan
 from experiments.running.settings import Settings
+from experiments.studying.flops import flops_per_song, num_scans
 from experiments.studying.grids import Grid, Point, boxes
-from experiments.studying.study_plan import Run, flops_per_song
+from experiments.studying.study_plan import Run
 from msd_jax import sweep
 from msd_jax.dataset import Dataset, Songs
 from msd_jax.devices import make_layout
 
+# A FLOP of many small feed-forward members in those of an LSTM: Adam goes through all their weights
+# for the few products that a batch makes of each.
+_DENSE = 4.0
 _BATCHES = 8  # of the songs that are measured: some for warming up, and some that count
 
 
 class Rates(NamedTuple):
-    """Seconds of one song in one training: fixed + per_flop x FLOPs, trained; a third, evaluated.
+    """Seconds of one song in one training: fixed x scans + per_flop x FLOPs, trained; a third,
+    evaluated.
 
     compile_seconds of a program; device_bytes of the widest one measured.
     """
@@ -84,8 +89,11 @@ def measure_rates(base: Settings, grid: Grid, dataset: Dataset) -> Rates:
 
 def trial_seconds(rates: Rates, run: Run, dataset: Dataset, point: Point) -> float:
     """Seconds that one training of a point takes, its share of the machine."""
-    flops = flops_per_song(point, dataset.num_segments, dataset.num_features)
-    per_song = (0.0 if point.model == "mlp" else rates.fixed) + rates.per_flop * flops
+    shape = dataset.num_segments, dataset.num_features, dataset.num_genres
+    flops = flops_per_song(point, *shape)
+    if point.options.member == "mlp":
+        flops *= _DENSE
+    per_song = rates.fixed * num_scans(point, dataset.num_genres) + rates.per_flop * flops
     songs = len(dataset.train.labels) + len(dataset.valid.labels) / 3
     return run.num_epochs * songs * per_song
 
@@ -93,7 +101,7 @@ def trial_seconds(rates: Rates, run: Run, dataset: Dataset, point: Point) -> flo
 def run_seconds(rates: Rates, run: Run, dataset: Dataset, num_seeds: int) -> float:
     """Seconds that a run takes, its programs' compilation included."""
     training = sum(trial_seconds(rates, run, dataset, point) for point in run.box.points)
-    programs = len({(p.num_hidden, p.num_snippets) for p in run.box.points})
+    programs = len({(p.num_hidden, p.num_snippets, p.options) for p in run.box.points})
     return num_seeds * training + programs * rates.compile_seconds
 
 

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from experiments.studying.options import REPORTS, Options
 from msd_jax.errors import InputError
 
 SIZES = ("smoke", "report", "full")
@@ -22,6 +23,11 @@ class Point(NamedTuple):
     secondary: str | None = None
     alpha: float | None = None
     head: str = "linear"
+    options: Options = REPORTS
+
+    def having(self, **options: Any) -> "Point":
+        """The same with these options too."""
+        return self._replace(options=self.options._replace(**options))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +44,9 @@ class Grid:
       binary_hidden: units of the binary multitask model where its code had others.
       l2s, betas, snippets, alphas: the values of the report's heat maps.
       more_*: what `--size=full` adds to them.
+      num_segments: T of the data set.
+      member_hidden: units of each layer of a feed-forward member.
+      few_epochs: of what goes beyond the report, where it shall only be seen to work.
     """
 
     size: str
@@ -58,6 +67,9 @@ class Grid:
     more_betas: tuple[float, ...] = ()
     more_snippets: tuple[int, ...] = ()
     more_alphas: tuple[float, ...] = ()
+    num_segments: int = 120
+    member_hidden: int = 20
+    few_epochs: int | None = None
 
     def mlp(self, l2: float) -> Point:
         """The feed-forward network."""
@@ -85,8 +97,10 @@ class Grid:
             "multitask", units, beta=beta, secondary=secondary, alpha=alpha, head=self.head
         )
 
-    def num_epochs(self, model: str) -> int:
+    def num_epochs(self, model: str, options: Options = REPORTS) -> int:
         """How many epochs a model trains for."""
+        if self.few_epochs and options != REPORTS:
+            return self.few_epochs
         return self.short_epochs if model in ("ensemble", "multitask") else self.long_epochs
 
     @property
@@ -95,19 +109,21 @@ class Grid:
         return tuple(sorted({self.narrow, self.wide, *self.more_widths}))
 
 
-def make_grid(size: str, fidelity: str, dataset: str) -> Grid:
+def make_grid(size: str, fidelity: str, dataset: str, num_segments: int = 120) -> Grid:
     """The grid of a size, with what the report's code had otherwise if fidelity is "code".
 
     Args:
       size: one of `SIZES`.
       fidelity: one of `FIDELITIES`.
       dataset: of its name depends which widths the report's code had.
+      num_segments: T of the data set.
     """
     if size not in SIZES or fidelity not in FIDELITIES:
         raise InputError(f"no study of size {size!r} and fidelity {fidelity!r}")
     grid = Grid(size)
     if size == "smoke":
-        grid = Grid(size, narrow=6, wide=12, mlp_hidden=8, long_epochs=12, short_epochs=11)
+        grid = Grid(size, narrow=6, wide=12, mlp_hidden=8, member_hidden=4, long_epochs=12,
+                    short_epochs=11, few_epochs=3)  # fmt: skip
     if size == "full":
         grid = Grid(
             size,
@@ -117,6 +133,7 @@ def make_grid(size: str, fidelity: str, dataset: str) -> Grid:
             more_snippets=(1, 3, 6, 8),
             more_alphas=(0.25, 0.5, 3.0, 5.0),
         )
+    grid = dataclasses.replace(grid, num_segments=num_segments)
     if fidelity == "text":
         return grid
     if dataset != "msd25":
@@ -136,6 +153,7 @@ class Box(NamedTuple):
     secondary: str | None
     alpha: tuple[float | None, ...]
     head: str
+    options: Options = REPORTS
 
     @property
     def points(self) -> list[Point]:
@@ -144,7 +162,7 @@ class Box(NamedTuple):
             self.num_hidden, self.num_snippets, self.l2, self.beta, self.alpha
         )
         return [
-            Point(self.model, width, m, l2, beta, self.secondary, alpha, self.head)
+            Point(self.model, width, m, l2, beta, self.secondary, alpha, self.head, self.options)
             for width, m, l2, beta, alpha in values
         ]
 
@@ -173,7 +191,7 @@ def boxes(points: Sequence[Point]) -> list[Box]:
     """Full grids that hold every point exactly once, few of them."""
     result = [
         Box(p.model, (p.num_hidden,), (p.num_snippets,), (p.l2,), (p.beta,), p.secondary,
-            (p.alpha,), p.head)
+            (p.alpha,), p.head, p.options)
         for p in dict.fromkeys(points)
     ]  # fmt: skip
     for axis in _AXES:

@@ -62,8 +62,8 @@ def _plan(
     runs: list[Run] = []
     left_out: list[str] = []
     names = choose_presets(study.only)
-    for name, dataset in datasets.items():
-        grids = grids_of(study.size, study.fidelity, name)
+    for dataset in datasets.values():
+        grids = grids_of(study.size, study.fidelity, dataset)
         more, reasons = plan_runs(folder.runs, grids, names, dataset, study.folds)
         runs, left_out = runs + more, left_out + reasons
     if not runs:
@@ -77,7 +77,7 @@ def _costs(
     """Seconds of each run, from a measurement on each data set."""
     console.print("measuring how fast two of the networks train here ...")
     rates = {
-        name: measure_rates(base, grids_of(study.size, "text", name)[0], dataset)
+        name: measure_rates(base, grids_of(study.size, "text", dataset)[0], dataset)
         for name, dataset in datasets.items()
     }
     largest = max(rate.device_bytes for rate in rates.values())

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from experiments.running.settings import Settings
 from experiments.running.workdir import Line, read_json, write_json
 from experiments.studying.grids import Box
+from experiments.studying.options import options_from
 from experiments.studying.study_plan import Run
 from msd_jax.errors import InputError
 
@@ -77,9 +78,11 @@ class StudyFolder:
 
 
 def _line_of(run: Run) -> Line:
-    return {**run._replace(box=None)._asdict(), "box": run.box._asdict()}  # type: ignore[arg-type]
+    box = {**run.box._asdict(), "options": run.box.options.given}
+    return {**run._replace(box=None)._asdict(), "box": box}  # type: ignore[arg-type]
 
 
 def _run_from(line: Line) -> Run:
     box: Line = {key: tuple(x) if isinstance(x, list) else x for key, x in line["box"].items()}
-    return Run(**{**line, "box": Box(**box)})
+    options = options_from(box.pop("options", {}))  # older studies have none
+    return Run(**{**line, "box": Box(**box, options=options)})

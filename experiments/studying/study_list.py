@@ -1,9 +1,9 @@
 """The figures as a list: command, cost and the report's number."""
 
 from experiments.command.console import make_console
+from experiments.studying.flops import flops_per_song
 from experiments.studying.grids import make_grid
-from experiments.studying.presets import PRESETS
-from experiments.studying.study_plan import flops_per_song
+from experiments.studying.presets import ANSWER, EVERY
 
 _SONGS, _SEGMENTS, _FEATURES = 40_000, 120, 25  # of the report's training sets
 
@@ -13,8 +13,10 @@ def petaflops(name: str, size: str) -> float:
     grid = make_grid(size, "text", "msd10")
     return (
         sum(
-            grid.num_epochs(point.model) * _SONGS * flops_per_song(point, _SEGMENTS, _FEATURES)
-            for point in dict.fromkeys(PRESETS[name].points(grid))
+            grid.num_epochs(point.model, point.options)
+            * _SONGS
+            * flops_per_song(point, _SEGMENTS, _FEATURES)
+            for point in dict.fromkeys(EVERY[name].points(grid))
         )
         / 1e15
     )
@@ -23,7 +25,7 @@ def petaflops(name: str, size: str) -> float:
 def list_presets(size: str) -> None:
     """Prints every preset."""
     console = make_console()
-    for name, preset in PRESETS.items():
+    for name, preset in EVERY.items():
         console.print(f"[bold]{name}[/bold]  {preset.title}", highlight=False)
         for command in preset.commands:
             console.print(f"    python -m experiments.run {command}", markup=False)
@@ -31,4 +33,8 @@ def list_presets(size: str) -> None:
             f"    {petaflops(name, size):.2f} PFLOP a seed on 40,000 songs (size {size}); "
             f"report: {preset.reported}", markup=False
         )  # fmt: skip
-    console.print("What several figures share is trained once.")
+    names = ", ".join(ANSWER)
+    console.print(
+        f"What several figures share is trained once. {names} are trained only with --only=all or "
+        "by name."
+    )

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.running.settings import Settings
+from experiments.running.settings import Settings, defaults_of
+from experiments.studying.flops import num_classifiers
 from experiments.studying.grids import Box, Grid, Point, boxes, make_grid
-from experiments.studying.presets import PRESETS
+from experiments.studying.presets import EVERY, PRESETS
 from msd_jax.dataset import Dataset
 from msd_jax.errors import InputError
+
+_FEW_GENRES = 3  # so many and fewer are decomposed among LSTMs too
 
 
 class Run(NamedTuple):
@@ -36,6 +39,7 @@ class Run(NamedTuple):
         ):
             known = [f"{x:g}" for x in values if x is not None]
             words += [letter + ",".join(known)] if known else []
+        words += [word.replace(" ", "_") for word in box.options.words]
         return Path("runs") / songs / "-".join(words)
 
     def settings(self, base: Settings, workdir: Path) -> Settings:
@@ -45,31 +49,39 @@ class Run(NamedTuple):
             name: tuple(x for x in getattr(box, name) if x is not None) or None
             for name in ("num_hidden", "num_snippets", "l2", "beta", "alpha")
         }
+        options = box.options.given
+        if "alpha_binary" in options:  # the one of them that takes a list
+            options["alpha_binary"] = (options["alpha_binary"],)
+        given = {"model": box.model, "head": box.head, "secondary": box.secondary}
         return dataclasses.replace(
             base,
-            **values,
+            **{
+                **defaults_of(box.model, box.options.member, box.secondary),
+                **values,
+                **given,
+                **options,
+            },
             dataset=self.dataset,
             fold=self.fold,
-            model=box.model,
-            head=box.head,
-            pooling="product" if box.model == "ensemble" else None,
-            secondary=box.secondary,
             num_epochs=self.num_epochs,
             workdir=str(workdir / self.folder),
         )
 
 
 def choose_presets(only: Sequence[str]) -> list[str]:
-    """Names of presets; "2" stands for 2a and 2b, nothing for all.
+    """Names of presets; "2" stands for 2a and 2b, "report" or nothing for the report's figures,
+    "all" for what goes beyond it too.
 
     Raises:
       InputError: for a name that is none.
     """
+    groups = {"report": list(PRESETS), "all": list(EVERY)}
     chosen: list[str] = []
-    for word in only or PRESETS:
-        found = [name for name in PRESETS if word in (name, name.rstrip("ab"))]
+    for word in only or ("report",):
+        found = groups.get(word) or [n for n in EVERY if word in (n, n.rstrip("ab"))]
         if not found:
-            raise InputError(f"--only={word}: no such figure, there are {', '.join(PRESETS)}")
+            known = ", ".join((*EVERY, *groups))
+            raise InputError(f"--only={word}: no such figure, there are {known}")
         chosen += found
     return list(dict.fromkeys(chosen))
 
@@ -78,6 +90,12 @@ def _why_not(point: Point, grid: Grid, dataset: Dataset) -> str | None:
     """Why a data set does not allow a point, or None."""
     if point.num_snippets and dataset.num_segments % point.num_snippets:
         return f"{point.num_snippets} snippets do not divide {dataset.num_segments} segments"
+    options, genres = point.options, dataset.num_genres
+    if options.decomposition == "round_robin" and genres < 3:
+        return f"round robin of {genres} genres is one question"
+    if options.decomposition != "none" and options.member == "lstm" and genres > _FEW_GENRES:
+        count = point.num_snippets * num_classifiers(options.decomposition, genres)  # type: ignore[operator]
+        return f"{options.decomposition} of {genres} genres with LSTM members is {count} LSTMs"
     return None
 
 
@@ -88,7 +106,7 @@ def allowed_points(
     points: dict[Point, None] = {}
     left_out: dict[str, None] = {}
     for name in names:
-        for point in PRESETS[name].points(grid):
+        for point in EVERY[name].points(grid):
             reason = _why_not(point, grid, dataset)
             if reason is None:
                 points[point] = None
@@ -129,22 +147,13 @@ def plan_runs(
         needed = [run for run in ours if wanted & set(run.box.points)]
         have = set(itertools.chain.from_iterable(run.box.points for run in needed))
         new = boxes([point for point in points if point not in have])
-        runs += needed + [Run(dataset.name, fold, grid.num_epochs(box.model), box) for box in new]
+        runs += needed + [
+            Run(dataset.name, fold, grid.num_epochs(box.model, box.options), box) for box in new
+        ]
     return runs, list(dict.fromkeys(left_out))
 
 
-def grids_of(size: str, fidelity: str, dataset: str) -> list[Grid]:
+def grids_of(size: str, fidelity: str, dataset: Dataset) -> list[Grid]:
     """One a fidelity: two for "both"."""
     fidelities = ("text", "code") if fidelity == "both" else (fidelity,)
-    return [make_grid(size, name, dataset) for name in fidelities]
-
-
-def flops_per_song(point: Point, num_segments: int, num_features: int) -> float:
-    """Of the matrix products of one training step, per song: forward, and backward twice that."""
-    width = point.num_hidden
-    inputs = num_segments * num_features
-    if point.model == "mlp":
-        return 3.0 * 2 * (inputs * width + width**2)
-    recurrent = num_segments * 2 * (num_features + width) * 4 * width
-    rebuild = 2 * width * inputs if point.secondary == "autoencoder" else 0
-    return 3.0 * (recurrent + rebuild)
+    return [make_grid(size, name, dataset.name, dataset.num_segments) for name in fidelities]
