@@ -112,6 +112,15 @@ def test_normalised_units_have_mean_0_and_deviation_1_before_scale_and_offset():
     )
 
 
+def test_units_that_are_nearly_equal_are_normalised_as_in_float64():
+    inputs = 0.5 + 0.01 * songs()
+    exact = np.asarray(inputs, np.float64)
+    deviation = np.sqrt(exact.var(-1, keepdims=True) + 1e-5)
+    expected = (exact - exact.mean(-1, keepdims=True)) / deviation
+    actual = layers.normalise(layers.init_norm(F), inputs)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4)
+
+
 def test_a_norm_changes_what_a_layer_gives_and_not_its_own_states():
     params = random_params(num_layers=2, layer_norm=True)
     outputs, hidden_states = layers.unroll(params, songs())

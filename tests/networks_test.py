@@ -34,7 +34,7 @@ def config(layers: Layers, **fields) -> Config:
 def make(layers: Layers, **fields) -> Model:
     """A model whose functions are compiled, which takes less time here than each operation."""
     model = make_model(config(layers, **fields))
-    return Model(jax.jit(model.init), jax.jit(model.apply))
+    return model._replace(init=jax.jit(model.init), apply=jax.jit(model.apply))
 
 
 def init_written_out(key: jax.Array) -> NetworkParams:
@@ -66,7 +66,8 @@ def test_the_default_network_is_the_reports_to_the_bit():
             params, state = step(params, state, jax.random.key(number))
         return params
 
-    ours, written_out = make_model(CONFIG), Model(init_written_out, apply_written_out)
+    ours = make_model(CONFIG)
+    written_out = Model(init_written_out, apply_written_out, CONFIG)
     chex.assert_trees_all_equal(ours.init(KEY), written_out.init(KEY))
     chex.assert_trees_all_equal(after_three_steps(ours), after_three_steps(written_out))
 

@@ -10,6 +10,7 @@ from msd_jax.dataset import Songs
 T, F, K = 6, 3, 3
 CONFIG = Config(T, F, K, num_hidden=5, batch_size=4)
 ENSEMBLE = Config(T, F, K, model="ensemble", num_snippets=2, num_hidden=5, batch_size=4)
+DROPOUT = dataclasses.replace(CONFIG, layers=Layers(num_layers=2, dropout=0.5))
 # All that an LSTM network may have beyond the report's, in an ensemble.
 RICH = dataclasses.replace(
     ENSEMBLE,

@@ -20,7 +20,7 @@ from msd_jax.models import make_model
 from msd_jax.state import TrainState, init_state
 from msd_jax.step import train_step
 from msd_jax.train import end_epoch, run_epoch, train_steps, validate_batches
-from tests.small import CONFIG, ENSEMBLE, RICH, make_songs
+from tests.small import CONFIG, DROPOUT, ENSEMBLE, make_songs
 
 KEY = jax.random.key(3)
 TRAIN, VALID = make_songs(10), make_songs(7, seed=1)
@@ -69,7 +69,9 @@ def test_an_epoch_is_its_steps_in_the_shuffled_order():
     assert (actual.epoch, actual.step) == (1, 0)
 
 
-@pytest.mark.parametrize("config", [CONFIG, ENSEMBLE, RICH], ids=["baseline", "ensemble", "rich"])
+@pytest.mark.parametrize(
+    "config", [CONFIG, ENSEMBLE, DROPOUT], ids=["baseline", "ensemble", "dropout"]
+)
 def test_bits_do_not_depend_on_how_an_epoch_is_cut(config):
     """30 songs in batches of 4 are 7 steps, 13 validation songs 4 batches."""
     train, valid = make_songs(30), make_songs(13, seed=1)
