@@ -1,4 +1,4 @@
-"""What the benchmark compares with: flax, torch, and the limit, a large product in numpy.
+"""What the benchmark compares with: flax and torch here, cuDNN in `cudnn.py`.
 
 Each peer trains one LSTM layer with a linear head as the baseline does: cross-entropy at the last
 segment, gradients, Adam at 1e-3, batches of random songs. None has the activation stabiliser, which
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -45,17 +45,24 @@ class Size(NamedTuple):
         once = 2 * self.num_segments * 4 * num_hidden
         return layers.num_directions * once * (first + above)
 
+    @property
+    def song_bytes(self) -> int:
+        """The least traffic of training on one song in float32: i, j, f, o, c, h and the gates'
+        gradients are written once and read once, the inputs read forward and backward.
+        """
+        return 4 * self.num_segments * 2 * (10 * self.num_hidden + self.num_features)
+
 
 class Contender(NamedTuple):
-    """Something that trains.
+    """Something that trains, or a limit of what could.
 
-    what: its name; trials: models trained at once; songs: that one call of `run` trains, over all
-    of them; compile_seconds and peak_bytes where they are known; layers: of what trains, so that
+    what: its name; trials: models trained at once, None for a limit; songs: that one call of `run`
+    trains, over all of them; compile_seconds and peak_bytes where they are known; layers: of what trains, so that
     deeper networks are credited with their operations; share: of its songs' segments that it reads.
     """
 
     what: str
-    trials: int
+    trials: int | None
     songs: int
     run: Callable[[], object]
     compile_seconds: float | None = None
@@ -73,34 +80,24 @@ def random_songs(size: Size, num_batches: int) -> tuple[np.ndarray, np.ndarray]:
     return inputs, rng.integers(0, size.num_genres, num_songs).astype(np.int32)
 
 
-def sgemm_gflops(side: int = 2048) -> float:
-    """GFLOP/s of one float32 product of two matrices of side x side: what the machine can do."""
-    rng = np.random.default_rng(0)
-    a, b = (rng.standard_normal((side, side), dtype=np.float32) for _ in range(2))
-    start = time.perf_counter()
-    np.matmul(a, b)
-    return 2 * side**3 / (time.perf_counter() - start) / 1e9
-
-
-def flax_peer(size: Size, trials: int, num_batches: int) -> Contender:
-    """flax's nn.RNN over OptimizedLSTMCell, its models vmapped, all batches in one jit."""
-    from flax import linen as nn
-
-    class Classifier(nn.Module):
-        @nn.compact
-        def __call__(self, inputs: jax.Array) -> jax.Array:
-            hidden_states = jnp.asarray(nn.RNN(nn.OptimizedLSTMCell(size.num_hidden))(inputs))
-            return nn.Dense(size.num_genres)(hidden_states[:, -1])
-
-    model, optimizer = Classifier(), optax.adam(1e-3)
+def jax_peer(
+    what: str,
+    size: Size,
+    trials: int,
+    num_batches: int,
+    init: Callable[[jax.Array], Any],
+    apply: Callable[[Any, jax.Array], jax.Array],
+) -> Contender:
+    """Models init(key) and apply(params, inputs [B, T, F]) -> logits, all batches in one jit."""
+    optimizer = optax.adam(1e-3)
     inputs, labels = random_songs(size, num_batches)
     data = (
         jnp.asarray(inputs.reshape(num_batches, size.batch_size, *inputs.shape[1:])),
         jnp.asarray(labels.reshape(num_batches, size.batch_size)),
     )
 
-    def loss(params: dict, inputs: jax.Array, labels: jax.Array) -> jax.Array:
-        logits = jnp.asarray(model.apply(params, inputs))
+    def loss(params: Any, inputs: jax.Array, labels: jax.Array) -> jax.Array:
+        logits = apply(params, inputs)
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
     def train(state: tuple, data: tuple) -> tuple:
@@ -111,23 +108,48 @@ def flax_peer(size: Size, trials: int, num_batches: int) -> Contender:
 
         return jax.lax.scan(step, state, data)[0]
 
-    def init(key: jax.Array) -> tuple:
-        params = model.init(key, data[0][0])
+    def start(key: jax.Array) -> tuple:
+        params = init(key)
         return params, optimizer.init(params)
 
-    states = jax.jit(jax.vmap(init))(jax.random.split(jax.random.key(0), trials))
-    start = time.perf_counter()
-    program = jax.jit(jax.vmap(train, (0, None))).lower(states, data).compile()
-    seconds = time.perf_counter() - start
-    memory = program.memory_analysis()
+    # One model is not vmapped: cuDNN's layer has no rule for it.
+    keys = jax.random.split(jax.random.key(0), trials)
+    states = jax.jit(jax.vmap(start))(keys) if trials > 1 else jax.jit(start)(keys[0])
+    program = jax.jit(jax.vmap(train, (0, None)) if trials > 1 else train)
+    since = time.perf_counter()
+    compiled = program.lower(states, data).compile()
+    seconds = time.perf_counter() - since
+    memory = compiled.memory_analysis()
     return Contender(
-        "flax nn.RNN(OptimizedLSTMCell)" + (", vmapped" if trials > 1 else ""),
+        what + (", vmapped" if trials > 1 else ""),
         trials,
         trials * len(labels),
-        lambda: jax.block_until_ready(program(states, data)),
+        lambda: jax.block_until_ready(compiled(states, data)),
         seconds,
         memory and memory.argument_size_in_bytes + memory.temp_size_in_bytes,
     )
+
+
+def flax_peer(size: Size, trials: int, num_batches: int) -> Contender:
+    """flax's nn.RNN over OptimizedLSTMCell, its models vmapped."""
+    from flax import linen as nn
+
+    class Classifier(nn.Module):
+        @nn.compact
+        def __call__(self, inputs: jax.Array) -> jax.Array:
+            hidden_states = jnp.asarray(nn.RNN(nn.OptimizedLSTMCell(size.num_hidden))(inputs))
+            return nn.Dense(size.num_genres)(hidden_states[:, -1])
+
+    model = Classifier()
+    shape = (size.batch_size, size.num_segments, size.num_features)
+
+    def apply(params: dict, inputs: jax.Array) -> jax.Array:
+        return jnp.asarray(model.apply(params, inputs))
+
+    def init(key: jax.Array) -> Any:
+        return model.init(key, jnp.zeros(shape))
+
+    return jax_peer("flax nn.RNN(OptimizedLSTMCell)", size, trials, num_batches, init, apply)
 
 
 def has_torch() -> bool:

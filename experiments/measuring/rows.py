@@ -1,6 +1,6 @@
 """The benchmark's contenders, their turns and its table."""
 
-import contextlib
+import dataclasses
 import functools
 import importlib.metadata
 import os
@@ -8,29 +8,35 @@ import platform
 import statistics
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import jax
+from rich.console import Console
 from rich.table import Table
 
 from experiments.command.console import make_console
+from experiments.measuring.cudnn import cudnn_peer, has_cudnn
+from experiments.measuring.epochs import Epoch, compare, make_epoch
+from experiments.measuring.limits import device_limits, numpy_limit
 from experiments.measuring.peers import (
     Contender,
     Size,
     flax_peer,
     has_torch,
     random_songs,
-    sgemm_gflops,
     torch_peer,
 )
+from experiments.running.settings import read_settings
 from experiments.running.workdir import write_json
 from msd_jax import lstm, sweep
 from msd_jax.batches import draw, num_steps
 from msd_jax.config import Augmentation, Config, Layers, Recipe
 from msd_jax.dataset import Songs
-from msd_jax.devices import make_layout, map_trials
+from msd_jax.devices import make_layout, map_trials, set_precision
+from msd_jax.synthetic import synthetic_dataset
 from msd_jax.train import train_steps
 
 MODELS: dict[str, dict[str, Any]] = {
@@ -103,50 +109,48 @@ def _unroll_plainly(params: lstm.LSTMParams, inputs: jax.Array) -> jax.Array:
     return lstm.unroll_plain(params, inputs, lstm.zero_state(params, inputs.shape[1]))
 
 
-def take_turns(contenders: Sequence[Contender], rounds: int) -> tuple[list[float], float]:
-    """Median seconds of each contender's call, and of the limit its median GFLOP/s."""
+def _epoch() -> Epoch:
+    """Of 8 trials of the baseline on the default songs: two epochs, so that the checkpoint of the
+    first is written beside the second, as in every run.
+    """
+    settings = dataclasses.replace(read_settings(), num_seeds=8, num_epochs=2)
+    return make_epoch(settings, synthetic_dataset())
+
+
+def take_turns(contenders: Sequence[Contender], rounds: int) -> list[float]:
+    """Median seconds of each contender's call."""
     for contender in contenders:
         contender.run()
-    sgemm_gflops()
     seconds: list[list[float]] = [[] for _ in contenders]
-    limits = []
     for _ in range(rounds):
         for contender, own in zip(contenders, seconds, strict=True):
             start = time.perf_counter()
             contender.run()
             own.append(time.perf_counter() - start)
-        limits.append(sgemm_gflops())
-    return [statistics.median(own) for own in seconds], statistics.median(limits)
+    return [statistics.median(own) for own in seconds]
 
 
 def make_rows(
-    contenders: Sequence[Contender], seconds: Sequence[float], limit: float, size: Size
+    contenders: Sequence[Contender], seconds: Sequence[float], size: Size
 ) -> list[dict[str, Any]]:
-    """A row of benchmark.json for each contender; the limit's is the last."""
+    """A row of benchmark.json for each contender; the first limit among them is the one."""
     rates = [contender.songs / s for contender, s in zip(contenders, seconds, strict=True)]
-    peers = [
-        rate
-        for contender, rate in zip(contenders, rates, strict=True)
-        if not contender.what.startswith("msd_jax")
-    ]
+    named = list(zip((contender.what for contender in contenders), rates, strict=True))
+    limit = next(rate for what, rate in named if what.startswith("limit"))
+    best_peer = max(rate for what, rate in named if not what.startswith(("limit", "msd_jax")))
     flops = [contender.share * size.flops_of(contender.layers) for contender in contenders]
-    rows = [
+    return [
         {
             "what": contender.what,
             "trials": contender.trials,
             "songs_per_second": rate,
             "gflops": rate * song_flops / 1e9,
-            "ratio_to_best_peer": rate / max(peers),
-            "fraction_of_sgemm": rate * song_flops / 1e9 / limit,
+            "ratio_to_best_peer": rate / best_peer,
+            "fraction_of_sgemm": rate * song_flops / (limit * size.song_flops),
             "compile_seconds": contender.compile_seconds,
             "peak_bytes": contender.peak_bytes,
         }
         for contender, rate, song_flops in zip(contenders, rates, flops, strict=True)
-    ]
-    nothing = dict.fromkeys(rows[0])
-    return [
-        *rows,
-        {**nothing, "what": "numpy sgemm 2048", "gflops": limit, "fraction_of_sgemm": 1.0},
     ]
 
 
@@ -175,12 +179,41 @@ def make_table(rows: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
+def _peers(console: Console, size: Size, cores: int, stack: ExitStack) -> list[Contender]:
+    """All that are here; those that are not are named."""
+    peers = [flax_peer(size, 1, 10), flax_peer(size, 8, 4)]
+    if has_cudnn():
+        peers.append(cudnn_peer(size, 10))
+    else:
+        console.print("absent: cuDNN (no NVIDIA GPU)")
+    if has_torch():
+        peer = functools.partial(torch_peer, size, 10)
+        peers.append(stack.enter_context(peer(processes=1, threads=cores)))
+        peers.append(stack.enter_context(peer(processes=cores, threads=1)))
+    else:
+        console.print("absent: torch (install the extra: pip install -e '.[bench]')")
+    return peers
+
+
+def _say_epoch(console: Console, epoch: dict[str, Any]) -> None:
+    """One line of what `compare` found."""
+    console.print(
+        f"an epoch of experiments.run, {epoch['trials']} trials of {epoch['songs']} songs: "
+        f"{epoch['seconds']:.2f} s; its bare training steps {epoch['bare_steps_seconds']:.2f} s "
+        f"({epoch['over_steps']:+.1%}), the forward passes of its validation "
+        f"{epoch['bare_validation_seconds']:.2f} s (with them "
+        f"{epoch['over_steps_and_validation']:+.1%})"
+    )
+
+
 def measure(trials: Sequence[int], rounds: int, host_devices: int, out: str) -> None:
     """Runs all contenders and writes `out`."""
     cores = len(os.sched_getaffinity(0))
     jax.config.update("jax_num_cpu_devices", host_devices or cores)
+    set_precision("highest")
     console, size = make_console(), Size()
-    with contextlib.ExitStack() as stack:
+    on_cpu = jax.devices()[0].platform == "cpu"
+    with ExitStack() as stack:
         contenders = []
         for name in MODELS:
             for n in trials:
@@ -192,15 +225,14 @@ def measure(trials: Sequence[int], rounds: int, host_devices: int, out: str) -> 
         with mock.patch.object(lstm, "unroll", _unroll_plainly):
             plain = our_contender("baseline", size, 8)
         contenders.append(plain._replace(what="msd_jax baseline, plain oracle"))
-        contenders += [flax_peer(size, 1, 10), flax_peer(size, 8, 4)]
-        if has_torch():
-            peer = functools.partial(torch_peer, size, 10)
-            contenders.append(stack.enter_context(peer(processes=1, threads=cores)))
-            contenders.append(stack.enter_context(peer(processes=cores, threads=1)))
-        else:
-            console.print("absent: torch (install the extra: pip install -e '.[bench]')")
-        seconds, limit = take_turns(contenders, rounds)
-    rows = make_rows(contenders, seconds, limit, size)
+        contenders += _peers(console, size, cores, stack)
+        contenders += [numpy_limit(size)] if on_cpu else device_limits(size)
+        epoch = _epoch()
+        contenders += [epoch.epochs, epoch.steps, epoch.validation]
+        seconds = take_turns(contenders, rounds)
+    # A forward pass is not training: it has no row.
+    rows = make_rows(contenders[:-1], seconds[:-1], size)
+    compared = compare(epoch, seconds[-3:])
     machine = {
         "device": jax.devices()[0].device_kind,
         "platform": jax.devices()[0].platform,
@@ -209,7 +241,9 @@ def measure(trials: Sequence[int], rounds: int, host_devices: int, out: str) -> 
     }
     names = ("jax", "jaxlib", "flax", "optax", "numpy", *["torch"][: int(has_torch())])
     versions = {name: importlib.metadata.version(name) for name in names}
-    write_json(Path(out), {"machine": machine, "versions": versions, "rows": rows})
+    written = {"machine": machine, "versions": versions, "rows": rows, "epoch": compared}
+    write_json(Path(out), written)
     console.print(machine, versions)
     console.print(make_table(rows))
+    _say_epoch(console, compared)
     console.print(f"{rounds} rounds, medians; written to {out}")
