@@ -11,9 +11,11 @@ kernel; one product serves all four:
 The forget bias of 1 is a constant, as in the report's code, so that a penalty or an initial value
 never touches it (Jozefowicz, Zaremba and Sutskever, 2015, on why it is 1).
 
-`unroll` is the layer that trains: its backward pass is written out, so that the kernel's gradient
-is one large product after the scan. `unroll_plain` leaves the same to JAX's own differentiation,
-which adds to the kernel's gradient at every segment; it is what `unroll` is tested against.
+`unroll` is the layer that trains: its backward pass is written out. All that it needs of a segment
+beside f is how c_t and h_t change with the gates and with each other, so the forward pass saves
+these slopes, and the backward pass multiplies and writes the gates' gradients over them. The
+kernel's gradient is then one large product. `unroll_plain` leaves all this to JAX's own
+differentiation; it is what `unroll` is tested against.
 """
 
 from typing import NamedTuple
@@ -39,14 +41,16 @@ class LSTMState(NamedTuple):
     hidden: jax.Array
 
 
-class _Gates(NamedTuple):
-    """The gates after their nonlinearities, [B, H] each, and tanh(c_t)."""
+class _Slopes(NamedTuple):
+    """Of a segment, for the way back.
 
-    input: jax.Array
-    candidate: jax.Array
-    forget: jax.Array
-    output: jax.Array
-    tanh_cell: jax.Array
+    gates [B, 4H]: of c_t with i, j, f and of h_t with o, as they are before their nonlinearities;
+    cell [B, H]: of h_t with c_t; previous [B, H]: of c_t with c_{t-1}, which is the gate f.
+    """
+
+    gates: jax.Array
+    cell: jax.Array
+    previous: jax.Array
 
 
 def init(key: jax.Array, num_features: int, num_hidden: int) -> LSTMParams:
@@ -61,14 +65,21 @@ def zero_state(params: LSTMParams, num_songs: int) -> LSTMState:
     return LSTMState(cell=zeros, hidden=zeros)
 
 
-def _step(params: LSTMParams, state: LSTMState, inputs: jax.Array) -> tuple[LSTMState, _Gates]:
+def _step(params: LSTMParams, state: LSTMState, inputs: jax.Array) -> tuple[LSTMState, _Slopes]:
     joint = jnp.concatenate([inputs, state.hidden], axis=-1)
     i, j, f, o = jnp.split(joint @ params.kernel + params.bias[None], 4, axis=-1)
     i, f, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f + FORGET_BIAS), jax.nn.sigmoid(o)
     j = jnp.tanh(j)
     cell = f * state.cell + i * j
     tanh_cell = jnp.tanh(cell)
-    return LSTMState(cell=cell, hidden=o * tanh_cell), _Gates(i, j, f, o, tanh_cell)
+    gates = [
+        j * i * (1 - i),
+        i * (1 - j * j),
+        state.cell * f * (1 - f),
+        tanh_cell * o * (1 - o),
+    ]
+    slopes = _Slopes(jnp.concatenate(gates, axis=-1), o * (1 - tanh_cell * tanh_cell), f)
+    return LSTMState(cell=cell, hidden=o * tanh_cell), slopes
 
 
 def step(params: LSTMParams, state: LSTMState, inputs: jax.Array) -> LSTMState:
@@ -101,40 +112,36 @@ def _unroll(params: LSTMParams, inputs: jax.Array, state: LSTMState) -> jax.Arra
 
 
 def _unroll_forward(params: LSTMParams, inputs: jax.Array, state: LSTMState) -> tuple:
-    def advance(state: LSTMState, segment: jax.Array) -> tuple[LSTMState, tuple[LSTMState, _Gates]]:
-        new_state, gates = _step(params, state, segment)
-        return new_state, (new_state, gates)
+    def advance(state: LSTMState, segment: jax.Array) -> tuple[LSTMState, tuple]:
+        new_state, slopes = _step(params, state, segment)
+        return new_state, (new_state.hidden, slopes)
 
-    _, (states, gates) = jax.lax.scan(advance, state, inputs)
-    return states.hidden, (params, inputs, state, states, gates)
+    _, (hidden_states, slopes) = jax.lax.scan(advance, state, inputs)
+    return hidden_states, (params, inputs, state, hidden_states, slopes)
 
 
 def _unroll_backward(saved: tuple, hidden_cotangents: jax.Array) -> tuple:
-    params, inputs, first, states, gates = saved
+    params, inputs, first, hidden_states, slopes = saved
     num_features = inputs.shape[-1]
     hidden_kernel = params.kernel[num_features:]
-    previous = jax.tree.map(lambda x0, x: jnp.concatenate([x0[None], x[:-1]]), first, states)
 
-    def retreat(cotangent: LSTMState, segment: tuple) -> tuple[LSTMState, jax.Array]:
-        gates, previous_cell, from_above = segment
-        i, j, f, o, tanh_cell = gates
+    # The gates' gradients take the place of their slopes, which XLA does without a copy as long as
+    # nothing but they is computed from these.
+    def retreat(carry: tuple, segment: tuple) -> tuple[tuple, None]:
+        cotangent, stack = carry
+        t, from_above, cell_slope, previous_slope = segment
         d_hidden = cotangent.hidden + from_above
-        d_cell = cotangent.cell + d_hidden * o * (1 - tanh_cell * tanh_cell)
-        d_gates = jnp.concatenate(
-            [
-                d_cell * j * i * (1 - i),
-                d_cell * i * (1 - j * j),
-                d_cell * previous_cell * f * (1 - f),
-                d_hidden * tanh_cell * o * (1 - o),
-            ],
-            axis=-1,
-        )
-        return LSTMState(cell=d_cell * f, hidden=d_gates @ hidden_kernel.T), d_gates
+        d_cell = cotangent.cell + d_hidden * cell_slope
+        d_gates = jnp.concatenate([d_cell, d_cell, d_cell, d_hidden], axis=-1) * stack[t]
+        stack = jax.lax.dynamic_update_index_in_dim(stack, d_gates, t, axis=0)
+        return (LSTMState(d_cell * previous_slope, d_gates @ hidden_kernel.T), stack), None
 
     zeros = jax.tree.map(jnp.zeros_like, first)
-    segments = (gates, previous.cell, hidden_cotangents)
-    d_first, d_gates = jax.lax.scan(retreat, zeros, segments, reverse=True)
-    joint = jnp.concatenate([inputs, previous.hidden], axis=-1)
+    segments = (jnp.arange(len(inputs)), hidden_cotangents, slopes.cell, slopes.previous)
+    carry = (zeros, slopes.gates)
+    (d_first, d_gates), _ = jax.lax.scan(retreat, carry, segments, reverse=True)
+    previous_hidden = jnp.concatenate([first.hidden[None], hidden_states[:-1]])
+    joint = jnp.concatenate([inputs, previous_hidden], axis=-1)
     d_kernel = jnp.tensordot(joint, d_gates, axes=((0, 1), (0, 1)))
     d_inputs = d_gates @ params.kernel[:num_features].T
     return LSTMParams(d_kernel, jnp.sum(d_gates, axis=(0, 1))), d_inputs, d_first

@@ -136,7 +136,12 @@ def _apply_ensemble(
 ) -> Outputs:
     keys = None if key is None else _keys(key, config.num_snippets)
     apply_member = functools.partial(_apply_member, config)
-    return jax.vmap(apply_member)(params.members, snippets(inputs, config.num_snippets), keys)
+    arguments = params.members, snippets(inputs, config.num_snippets), keys
+    if config.num_snippets > 1:
+        return jax.vmap(apply_member)(*arguments)
+    # Mapped over one member, XLA would copy what `lstm.unroll` saves at every segment.
+    outputs = apply_member(*jax.tree.map(lambda x: x[0], arguments))
+    return jax.tree.map(lambda x: x[None], outputs)
 
 
 def make_model(config: Config) -> Model:

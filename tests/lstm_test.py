@@ -1,5 +1,8 @@
 """The LSTM layer against flax, a loop in numpy, numbers, and its own plain form."""
 
+import math
+import re
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,7 +10,9 @@ import numpy as np
 import pytest
 
 from msd_jax import lstm
+from msd_jax.config import Config
 from msd_jax.lstm import LSTMParams, LSTMState
+from msd_jax.models import make_model
 
 T, B, F, H = 7, 3, 4, 5
 
@@ -117,6 +122,26 @@ def test_fast_layer_equals_plain_layer_under_vmap():
         fast, plain = gradient(lstm.unroll), gradient(lstm.unroll_plain)
         for x, y in zip(fast, plain, strict=True):
             np.testing.assert_allclose(x, y, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("num_snippets", [1, 2])
+def test_no_segment_copies_the_slopes_of_all(num_snippets):
+    """Which would make a training step three times as long: in the loops there are small copies."""
+    shape = {"num_segments": 6, "num_features": F, "num_genres": 3, "num_hidden": H}
+    config = Config(**shape, model="ensemble", num_snippets=num_snippets)
+    model = make_model(config)
+
+    def loss(params):
+        return jnp.sum(model.apply(params, jnp.ones((B, 6, F))).logits)
+
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    program = jax.jit(jax.grad(loss)).lower(params).compile().as_text()
+    names = set(re.findall(r"body=(%[\w.\-]+)", program))
+    bodies = [program.split(f"\n{name} (")[1].split("\n}")[0] for name in names]
+    shapes = re.findall(r" = f32\[([\d,]+)\]\S* copy\(", "".join(bodies))
+    sizes = [math.prod(map(int, shape.split(","))) for shape in shapes]
+    assert num_snippets * B * H in sizes  # a state: so copies are written as we look for them
+    assert max(sizes) < 6 * B * 4 * H
 
 
 def test_fast_layer_gradient_is_the_numerical_one():

@@ -9,8 +9,8 @@ from jax.experimental import rnn
 
 from experiments.measuring.peers import Contender, Size, jax_peer
 from msd_jax import lstm
+from msd_jax.dense import DenseParams, dense, init_dense
 from msd_jax.lstm import FORGET_BIAS, LSTMParams
-from msd_jax.models import DenseParams, dense, init_dense
 
 
 def has_cudnn() -> bool:
