@@ -112,12 +112,17 @@ def _unroll(params: LSTMParams, inputs: jax.Array, state: LSTMState) -> jax.Arra
 
 
 def _unroll_forward(params: LSTMParams, inputs: jax.Array, state: LSTMState) -> tuple:
-    def advance(state: LSTMState, segment: jax.Array) -> tuple[LSTMState, tuple]:
-        new_state, slopes = _step(params, state, segment)
-        return new_state, (new_state.hidden, slopes)
+    # The gates' slopes are carried, as on the way back: results of a mapped scan lie otherwise.
+    def advance(carry: tuple, segment: tuple) -> tuple[tuple, tuple]:
+        (state, stack), (t, segment_inputs) = carry, segment
+        state, slopes = _step(params, state, segment_inputs)
+        stack = jax.lax.dynamic_update_index_in_dim(stack, slopes.gates, t, axis=0)
+        return (state, stack), (state.hidden, slopes.cell, slopes.previous)
 
-    _, (hidden_states, slopes) = jax.lax.scan(advance, state, inputs)
-    return hidden_states, (params, inputs, state, hidden_states, slopes)
+    stack = jnp.zeros((*inputs.shape[:2], params.bias.shape[-1]), params.bias.dtype)
+    segments = (jnp.arange(len(inputs)), inputs)
+    (_, stack), (hidden_states, *slopes) = jax.lax.scan(advance, (state, stack), segments)
+    return hidden_states, (params, inputs, state, hidden_states, _Slopes(stack, *slopes))
 
 
 def _unroll_backward(saved: tuple, hidden_cotangents: jax.Array) -> tuple:

@@ -20,7 +20,8 @@ from msd_jax.config import Layers
 from msd_jax.dataset import Dataset
 from msd_jax.lstm import LSTMParams
 from msd_jax.models import make_model
-from msd_jax.train import init_state, train_step
+from msd_jax.state import init_state
+from msd_jax.step import train_step
 from tests.flags_test import settings
 from tests.small import make_songs
 

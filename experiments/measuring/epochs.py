@@ -34,7 +34,8 @@ from msd_jax.dataset import Dataset, Songs
 from msd_jax.devices import Layout, make_layout, map_trials, place
 from msd_jax.hyperparams import Hyperparams
 from msd_jax.models import make_model
-from msd_jax.train import TrainState, train_step
+from msd_jax.state import TrainState
+from msd_jax.step import train_step
 
 
 class Epoch(NamedTuple):
