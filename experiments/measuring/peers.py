@@ -57,8 +57,9 @@ class Contender(NamedTuple):
     """Something that trains, or a limit of what could.
 
     what: its name; trials: models trained at once, None for a limit; songs: that one call of `run`
-    trains, over all of them; compile_seconds and peak_bytes where they are known; layers: of what trains, so that
-    deeper networks are credited with their operations; share: of its songs' segments that it reads.
+    trains, over all of them; compile_seconds and peak_bytes where they are known; layers: of what
+    trains, so that deeper networks are credited with their operations; share: of its songs'
+    segments that it reads.
     """
 
     what: str
