@@ -19,20 +19,25 @@ def clip(config: Config, grads: Any) -> Any:
 
     Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks" (ICML
     2013), algorithm 1: the norm is that of all parameters together. Each member of an ensemble
-    and each of its classifiers minimises an error of its own, so each is clipped by its own norm,
-    and so are the weights of a pooling rule.
+    and each of its classifiers minimises an error of its own, so each is clipped by its own norm.
+    The weights of a pooling rule, whose gradient cannot explode, are left alone.
     """
-    clipping = optax.clip_by_global_norm(config.recipe.clip_norm)
+    limit = config.recipe.clip_norm
 
-    def clip_one(grads: Any) -> Any:
-        return clipping.update(grads, clipping.init(None))[0]
+    def factor(grads: Any) -> jax.Array:
+        return limit / jnp.maximum(optax.global_norm(grads), limit)
+
+    def scale(grads: Any, factor: jax.Array) -> Any:
+        return jax.tree.map(lambda x: x * factor, grads)
 
     if not isinstance(grads, EnsembleParams):
-        return clip_one(grads)
-    clip_networks = jax.vmap(clip_one)
-    if config.decomposition != "none":
-        clip_networks = jax.vmap(clip_networks)
-    return EnsembleParams(clip_networks(grads.members), jax.tree.map(clip_one, grads.pool_weights))
+        return scale(grads, factor(grads))
+    for _ in range(1 if config.decomposition == "none" else 2):
+        factor, scale = jax.vmap(factor), jax.vmap(scale)
+    # The barriers keep a member's bits: what is fused with a norm depends on the devices.
+    members = jax.lax.optimization_barrier(grads.members)
+    factors = jax.lax.optimization_barrier(factor(members))
+    return grads._replace(members=scale(members, factors))
 
 
 def make_optimiser(config: Config, hparams: Hyperparams) -> optax.GradientTransformation:

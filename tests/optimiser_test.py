@@ -26,12 +26,12 @@ def test_a_gradient_of_norm_5_is_clipped_to_1_and_a_short_one_left():
 
 
 def test_each_member_of_an_ensemble_is_clipped_by_its_own_norm():
-    """Norms 5, 0.5 and 13 of three members, 10 of the weights of their pooling."""
+    """Norms 5, 0.5 and 13 of three members; the weights of their pooling stay as they are."""
     members = {"a": jnp.array([[3.0], [0.3], [5.0]]), "b": jnp.array([[4.0], [0.4], [12.0]])}
     grads = EnsembleParams(members, jnp.array([6.0, 8.0, 0.0]))
     expected = EnsembleParams(
         {"a": jnp.array([[0.6], [0.3], [5 / 13]]), "b": jnp.array([[0.8], [0.4], [12 / 13]])},
-        jnp.array([0.6, 0.8, 0.0]),
+        jnp.array([6.0, 8.0, 0.0]),
     )
     chex.assert_trees_all_close(clip(CLIPPED, grads), expected, rtol=1e-6)
 

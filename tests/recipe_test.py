@@ -40,10 +40,10 @@ def with_all(config: Config) -> Config:
 
 @pytest.mark.parametrize("config", [MLP, CONFIG, ENSEMBLE, MULTITASK], ids=lambda c: c.model)
 def test_with_all_of_it_a_trial_has_the_same_bits_in_any_company_and_cut(config):
-    """Five trials of different rates on two devices, two of them alone on one, step by step."""
+    """Five trials of different rates on two devices, two of them alone there, step by step."""
     together = sweep_test.train(with_all(config), TRIALS, 2)
     alone = [
-        sweep_test.train(with_all(config), [TRIALS[index]], 1, cuts=(0, 1, 2)) for index in (1, 3)
+        sweep_test.train(with_all(config), [TRIALS[index]], 2, cuts=(0, 1, 2)) for index in (1, 3)
     ]
     for index, trial in zip((1, 3), alone, strict=True):
         chex.assert_trees_all_equal(pick(together, index), pick(trial, 0))

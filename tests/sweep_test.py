@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from msd_jax import sweep
+from msd_jax.config import POOLINGS
 from msd_jax.devices import make_layout, to_host
 from msd_jax.held_out import make_predict, predict_batches
 from msd_jax.metrics import correct, negative_log_likelihood
@@ -194,7 +195,7 @@ def test_predictions_are_those_of_the_best_parameters(config):
     programs = make_programs(config, layout, 10, 7)
     states, expected = run_epoch(programs, states, keys, hparams, *songs)
     log_probs = predict(config, layout, states, songs[1], 5)
-    assert len(log_probs) == (3 if config is ENSEMBLE else 1)
+    assert len(log_probs) == (len(POOLINGS) if config is ENSEMBLE else 1)
     for rule, x in log_probs.items():
         assert x.shape == (5, 7, 3)
         suffix = f"_{rule}" if config is ENSEMBLE else ""
