@@ -135,9 +135,10 @@ def _unroll_backward(saved: tuple, hidden_cotangents: jax.Array) -> tuple:
     def retreat(carry: tuple, segment: tuple) -> tuple[tuple, None]:
         cotangent, stack = carry
         t, from_above, cell_slope, previous_slope = segment
+        slope = jax.lax.dynamic_index_in_dim(stack, t, keepdims=False)
         d_hidden = cotangent.hidden + from_above
         d_cell = cotangent.cell + d_hidden * cell_slope
-        d_gates = jnp.concatenate([d_cell, d_cell, d_cell, d_hidden], axis=-1) * stack[t]
+        d_gates = jnp.concatenate([d_cell, d_cell, d_cell, d_hidden], axis=-1) * slope
         stack = jax.lax.dynamic_update_index_in_dim(stack, d_gates, t, axis=0)
         return (LSTMState(d_cell * previous_slope, d_gates @ hidden_kernel.T), stack), None
 

@@ -25,7 +25,7 @@ def clip(config: Config, grads: Any) -> Any:
     limit = config.recipe.clip_norm
 
     def factor(grads: Any) -> jax.Array:
-        return limit / jnp.maximum(optax.global_norm(grads), limit)
+        return limit / jnp.maximum(optax.tree.norm(grads), limit)
 
     def scale(grads: Any, factor: jax.Array) -> Any:
         return jax.tree.map(lambda x: x * factor, grads)

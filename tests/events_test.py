@@ -10,7 +10,7 @@ from experiments.running.events import EventFiles, trial_name
 pytest.importorskip("tensorboardX", reason="tensorboardX (extra tb) is not installed")
 
 TRIAL = {"seed": 7, "num_hidden": 100, "num_snippets": None, "learning_rate": 1e-3, "l2": 0.0,
-         "beta": 50.0, "alpha": None}  # fmt: skip
+         "beta": 50.0, "alpha": None, "alpha_binary": None}  # fmt: skip
 
 
 def scalars(folder: Path) -> list[tuple[str, int, float]]:
