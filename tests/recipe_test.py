@@ -38,7 +38,7 @@ def with_all(config: Config) -> Config:
     return dataclasses.replace(config, recipe=RECIPE, augmentation=CHANGES)
 
 
-@pytest.mark.parametrize("config", [MLP, CONFIG, ENSEMBLE, MULTITASK], ids=lambda c: c.model)
+@pytest.mark.parametrize("config", [MLP, ENSEMBLE, MULTITASK], ids=lambda c: c.model)
 def test_with_all_of_it_a_trial_has_the_same_bits_in_any_company_and_cut(config):
     """Five trials of different rates on two devices, two of them alone there, step by step."""
     together = sweep_test.train(with_all(config), TRIALS, 2)
