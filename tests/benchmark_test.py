@@ -11,8 +11,9 @@ from jax.experimental import rnn
 from experiments.measuring import cudnn
 from experiments.measuring.epochs import Epoch, compare, make_epoch
 from experiments.measuring.limits import device_limits, numpy_limit
+from experiments.measuring.models import MODELS
 from experiments.measuring.peers import Contender, Size, flax_peer
-from experiments.measuring.rows import MODELS, make_rows, our_contender, take_turns
+from experiments.measuring.rows import make_rows, our_contender, take_turns
 from experiments.running.plan import make_plan
 from msd_jax import lstm
 from msd_jax.batches import Batch

@@ -76,7 +76,8 @@ def tiny(data_dir: Path, *arguments: str) -> list[str]:
         (
             [
                 "--model=ensemble",
-                "--num_snippets=2,4",
+                "--num_snippets=2",
+                "--beta=0,5",
                 "--decomposition=round_robin",
                 "--pooling=weighted_mean",
                 "--pool_weights=accuracy",

@@ -21,6 +21,7 @@ from experiments.command.console import make_console
 from experiments.measuring.cudnn import cudnn_peer, has_cudnn
 from experiments.measuring.epochs import Epoch, compare, make_epoch
 from experiments.measuring.limits import device_limits, numpy_limit
+from experiments.measuring.models import MODELS, OPTIONS
 from experiments.measuring.peers import (
     Contender,
     Size,
@@ -33,48 +34,32 @@ from experiments.running.settings import read_settings
 from experiments.running.workdir import write_json
 from msd_jax import lstm, sweep
 from msd_jax.batches import draw, num_steps
-from msd_jax.config import Augmentation, Config, Layers, Recipe
+from msd_jax.config import Config
 from msd_jax.dataset import Songs
+from msd_jax.decomposition import num_classifiers
 from msd_jax.devices import make_layout, map_trials, set_precision
 from msd_jax.synthetic import synthetic_dataset
 from msd_jax.train import train_steps
 
-MODELS: dict[str, dict[str, Any]] = {
-    "baseline": {"model": "baseline"},
-    "ensemble of 4": {"model": "ensemble", "num_snippets": 4},
-    "ensemble of 4 mlps, round robin": {
-        "model": "ensemble",
-        "num_snippets": 4,
-        "member": "mlp",
-        "decomposition": "round_robin",
-    },
-    "multitask autoencoder": {"model": "multitask", "secondary": "autoencoder"},
-}
-# Each beside the baseline, at 8 trials alone.
-OPTIONS: dict[str, dict[str, Any]] = {
-    "baseline, 2 layers": {"layers": Layers(num_layers=2)},
-    "baseline, bidirectional": {"layers": Layers(bidirectional=True)},
-    "baseline, mean readout": {"layers": Layers(readout="mean")},
-    "baseline, max readout": {"layers": Layers(readout="max")},
-    "baseline, attention": {"layers": Layers(readout="attention")},
-    "baseline, 2 layers, dropout": {"layers": Layers(num_layers=2, dropout=0.5)},
-    "baseline, layer norm": {"layers": Layers(layer_norm=True)},
-    "baseline, clipped": {"recipe": Recipe(clip_norm=1.0)},
-    "baseline, warm-up and cosine": {"recipe": Recipe(schedule="warmup_cosine", num_epochs=40)},
-    "baseline, smoothed labels": {"recipe": Recipe(label_smoothing=0.1)},
-    "baseline, noise": {"augmentation": Augmentation(noise=0.05)},
-    "baseline, feature dropout": {"augmentation": Augmentation(feature_dropout=0.2)},
-    "baseline, crops of 60": {"augmentation": Augmentation(crop=60)},
-}
 # Enough steps that a call lasts about a second on two cores, whatever the number of trials.
 _STEPS = 64
+
+
+def _share(config: Config, size: Size) -> float:
+    """What a training step computes of a song, as a share of what its layers would of a whole."""
+    if config.member == "lstm":
+        return config.network_segments / config.num_segments
+    inputs, width = config.num_segments * config.num_features, config.num_hidden
+    classifiers = num_classifiers(config.decomposition, config.num_genres)
+    products = classifiers * (inputs * width + config.num_snippets * width**2)
+    return 3 * 2 * products / size.song_flops
 
 
 def our_contender(name: str, size: Size, trials: int) -> Contender:
     """An epoch of training, without validation: draws, gather, gradients, Adam, metrics."""
     fields = {"num_segments", "num_features", "num_genres", "num_hidden", "batch_size"}
     shape = {field: getattr(size, field) for field in fields}
-    config = Config(**shape, **(MODELS | OPTIONS)[name])
+    config = Config(**{**shape, **(MODELS | OPTIONS)[name]})
     layout = make_layout(trials, size.batch_size)
     songs = Songs(*random_songs(size, max(4, _STEPS // trials)))
     points = [sweep.Trial(seed) for seed in range(trials)]
@@ -100,7 +85,7 @@ def our_contender(name: str, size: Size, trials: int) -> Contender:
         seconds,
         sweep.device_bytes(compiled) * len(jax.local_devices()),
         config.layers,
-        config.network_segments / config.num_segments,
+        _share(config, size),
     )
 
 
