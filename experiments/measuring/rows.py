@@ -197,6 +197,7 @@ def measure(trials: Sequence[int], rounds: int, host_devices: int, out: str) -> 
     jax.config.update("jax_num_cpu_devices", host_devices or cores)
     set_precision("highest")
     console, size = make_console(), Size()
+    epoch = _epoch()  # first: after flax's peer its programs were seen to hang
     on_cpu = jax.devices()[0].platform == "cpu"
     with ExitStack() as stack:
         contenders = []
@@ -212,7 +213,6 @@ def measure(trials: Sequence[int], rounds: int, host_devices: int, out: str) -> 
         contenders.append(plain._replace(what="msd_jax baseline, plain oracle"))
         contenders += _peers(console, size, cores, stack)
         contenders += [numpy_limit(size)] if on_cpu else device_limits(size)
-        epoch = _epoch()
         contenders += [epoch.epochs, epoch.steps, epoch.validation]
         seconds = take_turns(contenders, rounds)
     # A forward pass is not training: it has no row.
