@@ -9,7 +9,7 @@ HEADS = ("linear", "relu")
 MEMBERS = ("lstm", "mlp")
 DECOMPOSITIONS = ("none", "one_vs_all", "round_robin")
 POOLINGS = ("vote", "max", "mean", "product", "weighted_mean", "weighted_product")
-POOL_WEIGHTS = ("learnt", "accuracy")
+POOL_WEIGHTS = ("learnt", "accuracy", "joint")
 SECONDARIES = ("autoencoder", "binary", "both")
 BINARY_WEIGHTS = ("plain", "balanced")
 PRECISIONS = ("highest", "tf32")
@@ -153,7 +153,7 @@ class Config:
         `decomposition.py`, each with a network of its own.
       pooling: the ensemble's rule that counts as its prediction; all rules are evaluated.
       pool_weights: of both weighted rules: "learnt", each rule's own, or of the members' validation
-        "accuracy".
+        "accuracy"; "joint" is "learnt" but for weighted_product, see `pooling.joint_pool`.
       secondary: the multitask model's second task, or both at once.
       binary_weights: "balanced" lets yes and no weigh the same in the binary tasks.
       batch_size: B, songs per training step.

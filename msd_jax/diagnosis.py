@@ -72,7 +72,9 @@ def _diagnose_validation(config: Config, state: TrainState, valid: Songs) -> str
     @jax.jit
     def measure(index: jax.Array) -> dict[str, jax.Array]:
         batch = take(valid, index)
-        return song_metrics(state.params, model.apply(state.params, batch.inputs), batch.labels)
+        return song_metrics(
+            config, state.params, model.apply(state.params, batch.inputs), batch.labels
+        )
 
     for number in range(num_batches(config, num_songs)):
         index = number * config.batch_size + jnp.arange(config.batch_size)

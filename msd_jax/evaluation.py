@@ -20,12 +20,12 @@ from msd_jax.objective import prediction_rule, predictions
 Metrics = dict[str, jax.Array]
 
 
-def song_metrics(params: Any, outputs: Any, labels: jax.Array) -> Metrics:
+def song_metrics(config: Config, params: Any, outputs: Any, labels: jax.Array) -> Metrics:
     """loss_RULE and accuracy_RULE of each song for every rule of the model, [B] each; of an
     ensemble also report_error_RULE, and accuracy_member_1 and so on of each member alone.
     """
     metrics = {}
-    for rule, log_probs in predictions(params, outputs).items():
+    for rule, log_probs in predictions(config, params, outputs).items():
         metrics[f"loss_{rule}"] = losses.cross_entropy(log_probs, labels)
         metrics[f"accuracy_{rule}"] = (jnp.argmax(log_probs, axis=-1) == labels).astype(jnp.float32)
     if isinstance(params, EnsembleParams):
@@ -45,7 +45,8 @@ def _batch_sums(
     num_songs = songs.labels.shape[0]
     index = number * config.batch_size + jnp.arange(config.batch_size)
     batch = take(songs, jnp.minimum(index, num_songs - 1), sharding)
-    metrics = song_metrics(params, make_model(config).apply(params, batch.inputs), batch.labels)
+    outputs = make_model(config).apply(params, batch.inputs)
+    metrics = song_metrics(config, params, outputs, batch.labels)
     return jax.tree.map(lambda x: jnp.sum(jnp.where(index < num_songs, x, 0)), metrics)
 
 

@@ -30,7 +30,7 @@ def make_predict(config: Config, layout: Layout) -> Callable[[Any, Songs, int], 
         songs, number = shared
         index = number * config.batch_size + jnp.arange(config.batch_size)
         batch = take(songs, jnp.minimum(index, songs.labels.shape[0] - 1), layout.batch)
-        return predictions(params, make_model(config).apply(params, batch.inputs))
+        return predictions(config, params, make_model(config).apply(params, batch.inputs))
 
     mapped = map_trials(one, layout)
     return jax.jit(

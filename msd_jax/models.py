@@ -23,7 +23,9 @@ from msd_jax.snippets import snippets
 
 
 class PoolWeights(NamedTuple):
-    """Of the rules weighted_mean and weighted_product, [M] each; theta is their softmax."""
+    """Of the rules weighted_mean and weighted_product, [M] each; theta is their softmax, but joint
+    weights of weighted_product are taken as they are.
+    """
 
     mean: jax.Array
     product: jax.Array
@@ -128,6 +130,8 @@ def _init_ensemble(config: Config, key: jax.Array) -> EnsembleParams:
     member_keys = _keys(key, config.num_snippets)
     members = jax.vmap(functools.partial(_init_member, config))(member_keys)
     mean, product = jnp.zeros((2, config.num_snippets))
+    if config.pool_weights == "joint":
+        product = jnp.ones_like(product)  # equal weights, as zeros are where a softmax follows
     return EnsembleParams(members, PoolWeights(mean, product))
 
 

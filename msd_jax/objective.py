@@ -140,7 +140,12 @@ def weigh(terms: Terms, hparams: Hyperparams) -> jax.Array:
     return sum((coefficients[name] * term for name, term in terms.items()), start=jnp.zeros(()))
 
 
-def predictions(params: Params, outputs: Outputs) -> dict[str, jax.Array]:
+def _weighted_product(config: Config) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    joint = config.pool_weights == "joint"
+    return pooling.joint_pool if joint else pooling.weighted_product_pool
+
+
+def predictions(config: Config, params: Params, outputs: Outputs) -> dict[str, jax.Array]:
     """Log-probabilities [B, K] by rule: every pooling of an ensemble, else just "softmax"."""
     log_probs = jax.nn.log_softmax(outputs.logits)
     if not isinstance(params, EnsembleParams):
@@ -152,7 +157,7 @@ def predictions(params: Params, outputs: Outputs) -> dict[str, jax.Array]:
         "mean": pooling.mean_pool(log_probs),
         "product": pooling.product_pool(log_probs),
         "weighted_mean": pooling.weighted_mean_pool(log_probs, mean_weights),
-        "weighted_product": pooling.weighted_product_pool(log_probs, product_weights),
+        "weighted_product": _weighted_product(config)(log_probs, product_weights),
     }
 
 
@@ -170,13 +175,17 @@ def other_rules(config: Config) -> tuple[str, ...]:
 def _pool_loss(
     model: Model, params: EnsembleParams, outputs: Outputs, labels: jax.Array
 ) -> jax.Array:
-    """What learnt weights of both weighted rules minimise; the members do not feel it."""
-    if model.config.pool_weights != "learnt":
+    """What learnt weights of both weighted rules minimise; the members feel nothing of it, but for
+    the product's where it is learnt jointly.
+    """
+    if model.config.pool_weights == "accuracy":
         return jnp.zeros(())
-    log_probs = jax.lax.stop_gradient(jax.nn.log_softmax(outputs.logits))
+    log_probs = jax.nn.log_softmax(outputs.logits)
+    members = jax.lax.stop_gradient(log_probs)
     mean_weights, product_weights = params.pool_weights
-    mean = pooling.weighted_mean_pool(log_probs, mean_weights)
-    product = pooling.weighted_product_pool(log_probs, product_weights)
+    mean = pooling.weighted_mean_pool(members, mean_weights)
+    felt = log_probs if model.config.pool_weights == "joint" else members
+    product = _weighted_product(model.config)(felt, product_weights)
     errors = (jnp.mean(losses.cross_entropy(pooled, labels)) for pooled in (mean, product))
     return sum(errors, start=POOL_WEIGHTS_L2 * losses.l2_penalty(params.pool_weights))
 
@@ -202,11 +211,12 @@ def objective(
       targets: [B, T, F], what an autoencoder rebuilds; by default the inputs.
 
     Returns:
-      [], whose gradient with respect to each network's parameters is that of the network's own E,
-      and with respect to learnt pool weights that of their own loss; and the Objective.
+      [], whose gradient with respect to each network's parameters is that of the network's own E
+      (where pool weights are joint, of the pooled error too), and with respect to learnt pool
+      weights that of their own loss; and the Objective.
     """
     outputs = model.apply(params, inputs, key)
-    log_probs = predictions(params, outputs)
+    log_probs = predictions(model.config, params, outputs)
     targets = inputs if targets is None else targets
     if not isinstance(params, EnsembleParams):
         terms = network_terms(model.config, params, outputs, targets, labels)

@@ -71,7 +71,27 @@ def weighted_product_pool(log_probs: jax.Array, pool_weights: jax.Array) -> jax.
       [B, K].
     """
     chex.assert_rank([log_probs, pool_weights], [3, 1])
-    exponents = log_probs.shape[0] * jax.nn.softmax(pool_weights)
+    return _product_of_powers(log_probs, log_probs.shape[0] * jax.nn.softmax(pool_weights))
+
+
+def joint_pool(log_probs: jax.Array, pool_weights: jax.Array) -> jax.Array:
+    """softmax(1/M sum_m w_m logits_m): m2 as the report's code had it.
+
+    A member's log-probabilities are its logits less a constant of the song, which the softmax
+    takes away again, so that this is a product of powers, prod_m p_m^(w_m / M), normalised.
+
+    Args:
+      log_probs: [M, B, K].
+      pool_weights: w [M], any numbers; ones make it the geometric mean.
+
+    Returns:
+      [B, K].
+    """
+    chex.assert_rank([log_probs, pool_weights], [3, 1])
+    return _product_of_powers(log_probs, pool_weights / log_probs.shape[0])
+
+
+def _product_of_powers(log_probs: jax.Array, exponents: jax.Array) -> jax.Array:
     return jax.nn.log_softmax(jnp.sum(exponents[:, None, None] * log_probs, axis=0), axis=-1)
 
 

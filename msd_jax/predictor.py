@@ -28,7 +28,7 @@ class Predictions(NamedTuple):
 
 def _of_one_trial(config: Config, params: Any, inputs: jax.Array) -> Predictions:
     outputs = make_model(config).apply(params, inputs)
-    log_probs = predictions(params, outputs)[prediction_rule(config)]
+    log_probs = predictions(config, params, outputs)[prediction_rule(config)]
     is_ensemble = config.model == "ensemble"
     return Predictions(log_probs, jax.nn.log_softmax(outputs.logits) if is_ensemble else None)
 

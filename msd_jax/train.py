@@ -38,7 +38,7 @@ def _better(best: Best, params: Any, accuracy: jax.Array, epoch: jax.Array) -> B
 
 def _weigh_members(config: Config, params: Any, valid_metrics: Metrics) -> Any:
     """The parameters that the next epoch trains and is judged with."""
-    if config.model != "ensemble" or config.pool_weights == "learnt":
+    if config.model != "ensemble" or config.pool_weights != "accuracy":
         return params
     numbers = range(1, config.num_snippets + 1)
     accuracies = jnp.stack([valid_metrics[f"accuracy_member_{number}"] for number in numbers])

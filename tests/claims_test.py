@@ -14,6 +14,8 @@ from experiments.judging.verdicts import (
     verdict,
 )
 from experiments.judging.views import Measured
+from experiments.studying.grids import make_grid
+from experiments.studying.presets import PRESETS
 from msd_jax.metrics import Interval
 from tests.made_up import GRID, NUM_EPOCHS, make_results
 
@@ -145,6 +147,21 @@ def test_test_accuracy_close_to_validation():
     judgement = find(judge({"C18b": CLAIMS["C18b"]}, make_results(), GRID), "C18b", "held_out")
     assert judgement.interval.mean == pytest.approx(1.0)
     assert judgement.verdict == OPEN
+
+
+def test_the_codes_m2_is_the_ensemble_that_its_weights_moved():
+    """Under the code's fidelity m2 is another training, judged by the weighted product."""
+    code = make_grid("report", "code", "msd10")
+    moved, rule = code.weighed(4)
+    assert moved != code.ensemble(4)
+    assert moved in PRESETS["8"].points(code)
+    assert rule == "weighted_product"
+
+    def gain(point, rule):
+        return 5.0 * (point == moved and rule == "weighted_product")
+
+    judged = judge({"C12a": CLAIMS["C12a"]}, make_results(gain, grid=code), code)
+    assert find(judged, "C12a").interval.mean == pytest.approx(5.0, abs=0.1)
 
 
 def test_every_claim_is_judged_and_corrected_for_all_of_its_measure():

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from msd_jax import dense, models
+from msd_jax import dense, losses, models
 from msd_jax.batches import Batch
 from msd_jax.config import POOLINGS, Config
 from msd_jax.hyperparams import Hyperparams
@@ -158,6 +158,30 @@ def test_m2_weights_learn_and_never_change_the_members():
     chex.assert_trees_all_equal(grads.members, tilted_grads.members)
 
 
+def test_joint_weights_change_the_members():
+    """The code's m2: what the pooled error asks of the members comes to their own gradient."""
+    joint, learnt = (make(model="ensemble", num_snippets=2, pool_weights=w)
+                     for w in ("joint", "learnt"))  # fmt: skip
+    params = joint.init(KEY)
+    members = learnt.init(KEY).members
+    chex.assert_trees_all_equal(params.members, members)
+    np.testing.assert_array_equal(params.pool_weights.product, 1.0)
+    inputs, labels = songs()
+
+    def pooled_error(members):
+        outputs = joint.apply(params._replace(members=members), inputs)
+        # Weights of 1: the mean of the logits over two members.
+        return jnp.mean(losses.cross_entropy(outputs.logits.mean(0), labels))
+
+    (_, felt), (_, alone) = evaluate(joint, params), evaluate(learnt, learnt.init(KEY))
+    extra = jax.grad(pooled_error)(members)
+    chex.assert_trees_all_close(
+        felt.members, jax.tree.map(jnp.add, alone.members, extra), atol=1e-6
+    )
+    assert max(float(jnp.abs(x).max()) for x in jax.tree.leaves(extra)) > 1e-3
+    np.testing.assert_allclose(felt.pool_weights.mean, alone.pool_weights.mean, atol=1e-6)
+
+
 def test_one_snippet_is_the_baseline():
     ensemble, baseline = (make(model=name) for name in ("ensemble", "baseline"))
     params, alone = ensemble.init(KEY), baseline.init(KEY)
@@ -280,7 +304,7 @@ def test_predictions_are_distributions():
     for fields in ({"model": "mlp"}, ensemble, *decomposed):
         model = make(**fields)
         params = model.init(KEY)
-        rules = predictions(params, model.apply(params, songs()[0]))
+        rules = predictions(model.config, params, model.apply(params, songs()[0]))
         assert set(rules) == (set(POOLINGS) if isinstance(params, EnsembleParams) else {"softmax"})
         for log_probs in rules.values():
             np.testing.assert_allclose(jnp.exp(log_probs).sum(-1), np.ones(B), rtol=1e-5)

@@ -40,6 +40,18 @@ def test_weighted_product_pool_by_hand():
     np.testing.assert_allclose(jnp.exp(pooled), expected, rtol=1e-5)
 
 
+def test_joint_pool_by_hand():
+    # Exponents (3/2, 1/2): the product of the test above. On logits: those of the first member
+    # moved by 7, which changes nothing.
+    weights = jnp.array([3.0, 1.0])
+    expected = np.array([[0.1118034, 0.09, 0.0692820]]) / 0.2710854
+    np.testing.assert_allclose(jnp.exp(pooling.joint_pool(LOG_PROBS, weights)), expected, rtol=1e-5)
+    logits = LOG_PROBS + jnp.array([7.0, 0.0])[:, None, None]
+    np.testing.assert_allclose(
+        jax.nn.softmax((weights[:, None, None] * logits).mean(0)), expected, rtol=1e-5
+    )
+
+
 def test_max_pool_by_hand():
     # 0.5, 0.3, 0.6, which add up to 1.4.
     expected = np.array([[0.5, 0.3, 0.6]]) / 1.4

@@ -135,21 +135,24 @@ def seconds_of_baseline_over_ensemble(view: View) -> np.ndarray:
     return _ratio(view.seconds(view.grid.baseline), ensemble)
 
 
+def _weighed(view: View) -> np.ndarray:
+    return view.accuracy(*view.grid.weighed(view.grid.snippets[1]))
+
+
 def weighted_over_mean(view: View) -> np.ndarray:
     """m2 minus m0 of four snippets."""
-    ensemble = view.grid.ensemble(view.grid.snippets[1])
-    return view.accuracy(ensemble, "weighted_mean") - view.accuracy(ensemble, "mean")
+    m0 = view.accuracy(view.grid.ensemble(view.grid.snippets[1]), "mean")
+    return _weighed(view) - m0
 
 
 def weighted_over_baseline(view: View) -> np.ndarray:
     """m2 of four snippets minus the baseline."""
-    ensemble = view.grid.ensemble(view.grid.snippets[1])
-    return view.accuracy(ensemble, "weighted_mean") - view.accuracy(view.grid.baseline)
+    return _weighed(view) - view.accuracy(view.grid.baseline)
 
 
 def weighted_peak_epoch(view: View) -> np.ndarray:
     """The epoch at which m2 of four snippets is best."""
-    return view.peak_epoch(view.grid.ensemble(view.grid.snippets[1]), "weighted_mean")
+    return view.peak_epoch(*view.grid.weighed(view.grid.snippets[1]))
 
 
 def multitask_over_baseline(view: View) -> np.ndarray:
@@ -221,8 +224,9 @@ def seconds_of_autoencoder_over_binary(view: View) -> np.ndarray:
 def rivals(view: View) -> list[Choice]:
     """What else the report trained, where it is there, with the rule that it is judged by."""
     ensembles = [view.grid.ensemble(m) for m in view.grid.snippets]
-    choices = [(e, rule) for e in ensembles for rule in ("mean", "product", "weighted_mean")]
+    choices = [(e, rule) for e in ensembles for rule in ("mean", "product")]
     choices.remove((ensembles[-1], "product"))
+    choices += map(view.grid.weighed, view.grid.snippets)
     names = ("2a", "2b", "10", "mlp")
     singles = [p for name in names for p in PRESETS[name].points(view.grid)]
     return choices + [(point, "softmax") for point in dict.fromkeys(singles)]

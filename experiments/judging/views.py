@@ -12,7 +12,7 @@ from experiments.judging.results import Results, Training, rule_name
 from experiments.running.predictions import rules_of
 from experiments.studying.answer import recipe_names
 from experiments.studying.grids import Grid, Point, make_grid
-from experiments.studying.options import REPORTS
+from experiments.studying.options import JOINT, REPORTS
 
 MEASURES = ("peak", "held_out")
 _REPORTED = Path(__file__).parent / "reported"
@@ -54,6 +54,8 @@ class Measured(NamedTuple):
 
     def rules(self, point: Point) -> tuple[str, ...]:
         """The pooling rules that are looked at: the report's, or beyond it its best alone."""
+        if point.options == JOINT:
+            return ("weighted_product",)
         if point.options == REPORTS:
             return tuple(rule for rule in rules_of(point.model) if rule not in _ANCESTORS_RULES)
         return ("product",) if point.model == "ensemble" else ("softmax",)

@@ -60,6 +60,7 @@ def _ends(lines: Iterable[Line]) -> str:
 
 def _curve_specs(grid: Grid) -> list[_Curves]:
     base, four = grid.baseline, grid.ensemble(grid.snippets[1])
+    m2, rule = grid.weighed(grid.snippets[1])
     l2 = grid.lstm(grid.narrow, l2=grid.l2s[1])
     tasks = [(t, a) for t in ("autoencoder", "binary") for a in grid.alphas]
 
@@ -85,7 +86,7 @@ def _curve_specs(grid: Grid) -> list[_Curves]:
             _line(v, f"{many}, m1, valid", four, "valid_accuracy", "product")]),
         _Curves("Figure 8: learnt weights m2", "validation accuracy (%)", lambda v: [
             _line(v, "m0, mean", four, "valid_accuracy", "mean"),
-            _line(v, "m2, learnt", four, "valid_accuracy", "weighted_mean"),
+            _line(v, "m2, learnt", m2, "valid_accuracy", rule),
             _line(v, "baseline", base, "valid_accuracy")]),
         _Curves("Figure 11a: secondary task", "training error of the task",
                 lambda v: secondary(v, "train_secondary")),
@@ -117,7 +118,7 @@ def main_choices(grid: Grid) -> list[tuple[str, Choice]]:
         ("baseline", (grid.baseline, "softmax")),
         (f"{many}, m0", (four, "mean")),
         (f"{many}, m1", (four, "product")),
-        (f"{many}, m2", (four, "weighted_mean")),
+        (f"{many}, m2", grid.weighed(grid.snippets[1])),
     ]
 
 

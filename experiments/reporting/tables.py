@@ -180,16 +180,14 @@ def fidelity_table(results: Results, size: str) -> Table:
     """The code's networks minus the text's, paired over seeds, where both were trained."""
     text, code = (make_grid(size, name, results.dataset) for name in ("text", "code"))
     rows: list[dict[str, object]] = []
-    for (label, (point, rule)), (_, (other, _)) in zip(
-        main_choices(text), main_choices(code), strict=True
-    ):
+    for (label, of_text), (_, of_code) in zip(main_choices(text), main_choices(code), strict=True):
         for measure in ("peak", "held_out"):
             view = Measured(results, text, measure)
             try:
-                differences = view.accuracy(other, rule) - view.accuracy(point, rule)
+                differences = view.accuracy(*of_code) - view.accuracy(*of_text)
             except NotTrained:
                 continue
-            if point != other:
+            if of_text != of_code:
                 mean, low, high = bootstrap_interval(differences[np.isfinite(differences)])
                 rows.append({"configuration": label, "measure": measure, "code minus text": mean,
                              "low": low, "high": high, "n": len(differences)})  # fmt: skip

@@ -32,8 +32,8 @@ WEIGHTS = flags.DEFINE_enum(
     None,
     POOL_WEIGHTS,
     "What weighs the members in both weighted rules: learnt weights, or each member's validation "
-    "accuracy after the epoch before. By default learnt. Report: learnt; Silla and Kaestner: "
-    "accuracy.",
+    "accuracy after the epoch before; joint is learnt, but weighted_product moves the members too, "
+    "as in the report's code. By default learnt. Report: learnt; Silla and Kaestner: accuracy.",
 )
 
 MEMBERSHIP = (MEMBER, DECOMPOSITION, POOLING, WEIGHTS)

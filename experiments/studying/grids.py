@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from experiments.studying.options import REPORTS, Options
+from experiments.studying.options import JOINT, REPORTS, Options
 from msd_jax.errors import InputError
 
 SIZES = ("smoke", "report", "full")
@@ -42,6 +42,7 @@ class Grid:
       head: "linear" as the report's text, "relu" as its code.
       snippet_hidden: units of each member where its code had others, by number of snippets.
       binary_hidden: units of the binary multitask model where its code had others.
+      joint: whether m2 moves the members, as in its code.
       l2s, betas, snippets, alphas: the values of the report's heat maps.
       more_*: what `--size=full` adds to them.
       num_segments: T of the data set.
@@ -58,6 +59,7 @@ class Grid:
     head: str = "linear"
     snippet_hidden: tuple[tuple[int, int], ...] = ()
     binary_hidden: int | None = None
+    joint: bool = False
     l2s: tuple[float, float] = (1e-4, 1e-3)
     betas: tuple[float, float] = (50.0, 100.0)
     snippets: tuple[int, int] = (2, 4)
@@ -89,6 +91,13 @@ class Grid:
         units = num_hidden or dict(self.snippet_hidden).get(num_snippets, self.narrow)
         return Point("ensemble", units, num_snippets, beta=self.betas[1], head=self.head)
 
+    def weighed(self, num_snippets: int) -> tuple[Point, str]:
+        """The ensemble that learns m2, and the pooling rule that is m2."""
+        ensemble = self.ensemble(num_snippets)
+        if self.joint:
+            return ensemble._replace(options=JOINT), "weighted_product"
+        return ensemble, "weighted_mean"
+
     def multitask(self, secondary: str, alpha: float) -> Point:
         """The baseline with a secondary task."""
         units = (self.binary_hidden if secondary == "binary" else None) or self.narrow
@@ -99,7 +108,7 @@ class Grid:
 
     def num_epochs(self, model: str, options: Options = REPORTS) -> int:
         """How many epochs a model trains for."""
-        if self.few_epochs and options != REPORTS:
+        if self.few_epochs and options not in (REPORTS, JOINT):
             return self.few_epochs
         return self.short_epochs if model in ("ensemble", "multitask") else self.long_epochs
 
@@ -137,9 +146,11 @@ def make_grid(size: str, fidelity: str, dataset: str, num_segments: int = 120) -
     if fidelity == "text":
         return grid
     if dataset != "msd25":
-        return dataclasses.replace(grid, head="relu")
+        return dataclasses.replace(grid, head="relu", joint=True)
     half = ((grid.snippets[1], grid.narrow // 2),)
-    return dataclasses.replace(grid, head="relu", snippet_hidden=half, binary_hidden=grid.wide)
+    return dataclasses.replace(
+        grid, head="relu", joint=True, snippet_hidden=half, binary_hidden=grid.wide
+    )
 
 
 class Box(NamedTuple):

@@ -42,6 +42,7 @@ class Options(NamedTuple):
 
 
 REPORTS = Options()
+JOINT = Options(pool_weights="joint")  # the report's m2 as its code had it
 
 
 def options_from(flags: dict[str, Any]) -> Options:
