@@ -61,7 +61,8 @@ EFFECTS = {
 
 @pytest.fixture(scope="module")
 def results():
-    return make_results(world, presets=EVERY, noise=0.05)
+    # One draw in twenty finds an effect in a family where there is none: the first does.
+    return make_results(world, presets=EVERY, noise=0.05, draw=1)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_effects_and_verdicts_are_as_made(judged, name, measure):
     found = [j for family in judged.values() for j in family]
     judgement = find(found, name, measure)
     assert judgement.interval.mean == pytest.approx(effect, abs=0.1)
-    assert judgement.verdict == verdict or (verdict == OPEN and judgement.corrected > 0.01)
+    assert judgement.verdict == verdict
     assert judgement.n == 10
     assert judgement.songs is not None or measure == "peak" or name.startswith("D2")
 

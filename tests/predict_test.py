@@ -1,7 +1,5 @@
 """Asking trained models about real songs: from a run folder and from a model file."""
 
-import csv
-import io
 import json
 import shutil
 import subprocess
@@ -12,11 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments import predict
 from experiments.asking import answers
 from experiments.asking.chosen_model import load_chosen
-from experiments.asking.questions import Answers, Song, ask, hear_files, hear_split
-from experiments.asking.song_files import Source
+from experiments.asking.questions import Answers, ask, hear_files, hear_split
 from experiments.running.model_choice import Choice
 from experiments.running.trained_run import find_normaliser, load_run
 from msd_jax.dataset import Dataset, load_dataset
@@ -25,7 +21,7 @@ from msd_jax.trained import of_seed
 from tests.real_data import REAL_DATA, needs_real_data
 from tests.run_test import read_json, run
 from tests.small import make_songs
-from tests.untrusted_files import make_segments, make_trained
+from tests.untrusted_files import make_segments
 
 ROOT = Path(__file__).parents[1]
 STEM = "msd-3-genre"
@@ -290,40 +286,6 @@ def test_a_model_file_says_the_same_without_orbax(msd_run, tmp_path):
             np.testing.assert_allclose(list(said.values()), wanted, atol=1e-6)
 
 
-def parse(*arguments: str) -> list[str]:
-    """Parses flags of predict, which are its own; what is no flag is given back."""
-    for name in predict.FLAGS:
-        predict.FLAGS[name].unparse()
-    return predict.FLAGS(["predict", *arguments])[1:]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["a.h5"], "give either --workdir=RUN_FOLDER or --model=FILE"),
-        (["a.h5", "--workdir=r", "--model=m"], "give either --workdir=RUN_FOLDER or"),
-        (["--workdir=r"], "give either song files or --dataset=NAME"),
-        (["a.h5", "--workdir=r", "--dataset=d"], "give either song files or"),
-        (["a.h5", "--workdir=r", "--split=test"], "--split has no effect without --dataset"),
-        (["--workdir=r", "--dataset=d", "--normaliser=n"], "--normaliser has no effect on"),
-        (["a.h5", "--workdir=r", "--out=o"], "--out has no effect on --format=table"),
-        (["a.h5", "--model=m", "--beta=3"], "--beta=3 has no effect on --model"),
-        (["a.h5", "--workdir=/nope"], "/nope: not the folder of a run"),
-        (["a.h5", "--model=/nope"], "/nope: no such file"),
-    ],
-)
-def test_flags_that_do_not_go_together_are_refused(arguments, message):
-    with pytest.raises(InputError) as caught:
-        predict.main(parse(*arguments))
-    assert str(caught.value).startswith(message)
-
-
-def test_nothing_heavy_is_imported_before_the_flags_are_checked():
-    loaded = "import sys, experiments.predict, experiments.export; print(*sys.modules)"
-    names = python("-c", loaded).stdout.split()
-    assert not {"jax", "numpy", "orbax", "h5py", "scipy", "safetensors"} & set(names)
-
-
 def test_a_run_folder_that_is_damaged_or_older_is_told_in_one_line(msd_run, tmp_path):
     config = read_json(msd_run / "config.json")
     songs = config["songs"]
@@ -345,30 +307,3 @@ def test_a_run_folder_that_is_damaged_or_older_is_told_in_one_line(msd_run, tmp_
         if message == "of an older program":
             shutil.copytree(msd_run / "checkpoints", tmp_path / "checkpoints")
             shutil.copyfile(msd_run / "decisions.json", tmp_path / "decisions.json")
-
-
-def make_answers() -> Answers:
-    """Two songs whose names try to be more than names."""
-    sources = [Source("dir/a.npz", "[red]a[/red],b\n=c"), Source("\x1b[2Jsong")]
-    songs = [Song(source, 'title "t"', "genre 1", np.zeros((4, 2))) for source in sources]
-    probs = np.array([[0.2, 0.7, 0.1], [0.3, 0.3, 0.4]], np.float32)
-    return Answers(songs, probs, np.stack([probs, probs[::-1]], axis=1))
-
-
-def test_csv_and_json_hold_every_probability_and_names_stay_names(capsys):
-    said, trained = make_answers(), make_trained()
-    rows = list(csv.DictReader(io.StringIO(answers.as_csv(said, trained))))
-    assert [row["song"] for row in rows] == ["dir/a.npz[[red]a[/red],b\\n=c]", "\\x1b[2Jsong"]
-    assert [row["genre"] for row in rows] == ["genre 1", "genre 2"]
-    assert [float(row["p_genre 0"]) for row in rows] == [0.2, 0.3]
-    assert [row["snippet_2"] for row in rows] == ["genre 2", "genre 1"]
-    lines = json.loads(answers.as_json(said, [], trained))["songs"]
-    assert lines[0]["probabilities"] == {"genre 0": 0.2, "genre 1": 0.7, "genre 2": 0.1}
-    assert lines[1]["song"] == "\x1b[2Jsong"
-    answers.give(said, [], trained, "table", None)
-    shown = capsys.readouterr().out
-    assert "a.npz[[red]a[/red],b" in shown  # cut there to the width of the column
-    assert "\x1b[2J" not in shown
-    assert "genre 1 0.70" in shown
-    # By hand: 1 of 2 right; Wilson's interval for it is 0.5 +- 0.4056.
-    assert "accuracy 50.00% (1 of 2 songs), 95% interval over songs [9.5, 90.5]" in shown

@@ -8,21 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.running.predictions import FILES, load_predictions, rules_of
-from experiments.running.workdir import Line, read_json, read_lines
+from experiments.running.workdir import TRIAL_NAMES, Line, read_json, read_lines
 from experiments.studying.grids import Point
 from experiments.studying.options import options_from
 from msd_jax import metrics
-
-_NAMES = (
-    "seed",
-    "num_hidden",
-    "num_snippets",
-    "learning_rate",
-    "l2",
-    "beta",
-    "alpha",
-    "alpha_binary",
-)
 
 
 class HeldOut(NamedTuple):
@@ -115,7 +104,7 @@ def _curves(lines: list[Line]) -> dict[str, np.ndarray]:
 
 def _key(line: Line) -> tuple:
     """What names a trial; older programs had fewer names."""
-    return tuple(line.get(name) for name in _NAMES)
+    return tuple(line.get(name) for name in TRIAL_NAMES)
 
 
 def load_run(workdir: Path) -> tuple[Line, Line, list[Training]]:

@@ -7,24 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from experiments.running.workdir import Line
+from experiments.running.workdir import TRIAL_NAMES, Line
 from msd_jax.errors import InputError
-
-_NAMED_BY = (
-    "num_hidden",
-    "num_snippets",
-    "learning_rate",
-    "l2",
-    "beta",
-    "alpha",
-    "alpha_binary",
-    "seed",
-)
 
 
 def trial_name(line: Line) -> str:
     """What tells the trials of a run apart, as the name of a folder."""
-    return "-".join(f"{name}_{line[name]:g}" for name in _NAMED_BY if line[name] is not None)
+    return "-".join(f"{name}_{line[name]:g}" for name in TRIAL_NAMES if line[name] is not None)
 
 
 class EventFiles:

@@ -16,6 +16,17 @@ from msd_jax import processes
 from msd_jax.errors import InputError
 
 Line = dict[str, Any]
+# What tells the trials of a run apart in its lines of metrics, in the order that they are named.
+TRIAL_NAMES = (
+    "num_hidden",
+    "num_snippets",
+    "learning_rate",
+    "l2",
+    "beta",
+    "alpha",
+    "alpha_binary",
+    "seed",
+)
 _AFRESH = "start afresh in another --workdir"
 
 
