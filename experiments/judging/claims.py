@@ -192,7 +192,7 @@ CLAIMS = {
         measures=("held_out",), note="validation minus test at the epoch chosen on validation",
     ),
     "open": Claim(
-        "an ensemble still helps an LSTM of 200 units (deeper ones are not built)",
+        "an ensemble still helps an LSTM of 200 units (deeper ones: figure deeper)",
         ("open",), "points", effects.ensemble_gain_when_wide,
         pair=lambda g: (
             (g.ensemble(g.snippets[1], g.wide), "product"),

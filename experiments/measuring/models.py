@@ -9,14 +9,31 @@ MODELS: dict[str, dict[str, Any]] = {
     "ensemble of 4": {"model": "ensemble", "num_snippets": 4},
     "multitask autoencoder": {"model": "multitask", "secondary": "autoencoder"},
 }
+_MLPS = {"model": "ensemble", "num_snippets": 4, "member": "mlp"}
 # Each beside the baseline, at 8 trials alone.
 OPTIONS: dict[str, dict[str, Any]] = {
+    "ensemble of 4 mlps": _MLPS,
+    # Of 40 and 180 networks: at 100 units 64 trials of the latter would take 35 GB.
+    "ensemble of 4 mlps of 20, one against all": {
+        **_MLPS,
+        "decomposition": "one_vs_all",
+        "num_hidden": 20,
+    },
     "ensemble of 4 mlps of 20, round robin": {
+        **_MLPS,
+        "decomposition": "round_robin",
+        "num_hidden": 20,
+    },
+    "ensemble of 4, joint weights": {
         "model": "ensemble",
         "num_snippets": 4,
-        "member": "mlp",
-        "decomposition": "round_robin",
-        "num_hidden": 20,  # of 180 networks: 64 trials of 100 units would take 35 GB
+        "pool_weights": "joint",
+    },
+    "multitask, both tasks": {"model": "multitask", "secondary": "both"},
+    "multitask, both, balanced answers": {
+        "model": "multitask",
+        "secondary": "both",
+        "binary_weights": "balanced",
     },
     "baseline, 2 layers": {"layers": Layers(num_layers=2)},
     "baseline, bidirectional": {"layers": Layers(bidirectional=True)},
