@@ -69,7 +69,7 @@ def test_contenders_take_turns():
     assert "".join(calls) == "ab" + "ab" * 3  # once to warm up
 
 
-@pytest.mark.parametrize("name", [*MODELS, "baseline, 2 layers, dropout"])
+@pytest.mark.parametrize("name", [*MODELS, "baseline, 2 layers, dropout", "ensemble of 4 mlps"])
 def test_our_models_run(name):
     contender = our_contender(name, TINY, 2)
     assert (contender.trials, contender.songs) == (2, 2 * 32 * 2)  # trials x batches x B

@@ -50,7 +50,8 @@ def _share(config: Config, size: Size) -> float:
     if config.member == "lstm":
         return config.network_segments / config.num_segments
     inputs, width = config.num_segments * config.num_features, config.num_hidden
-    classifiers = num_classifiers(config.decomposition, config.num_genres)
+    decomposition, num_genres = config.decomposition, config.num_genres
+    classifiers = 1 if decomposition == "none" else num_classifiers(decomposition, num_genres)
     products = classifiers * (inputs * width + config.num_snippets * width**2)
     return 3 * 2 * products / size.song_flops
 
