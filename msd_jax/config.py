@@ -27,14 +27,12 @@ class Layers:
       bidirectional: whether each layer reads the song from its end too, with H units more.
       readout: one of `READOUTS`, over time: what the heads get of the last layer.
       dropout: probability that a unit is dropped between two layers and on the readout.
-      layer_norm: whether what a layer gives is normalised.
     """
 
     num_layers: int = 1
     bidirectional: bool = False
     readout: str = "last"
     dropout: float = 0.0
-    layer_norm: bool = False
 
     def __post_init__(self) -> None:
         """Raises InputError for what makes no network."""
@@ -52,7 +50,6 @@ class Layers:
             "bidirectional" if self.bidirectional else "",
             f"{self.readout} readout" if self.readout != "last" else "",
             f"dropout {self.dropout:g}" if self.dropout else "",
-            "layer norm" if self.layer_norm else "",
         ]
         return tuple(filter(None, words))
 

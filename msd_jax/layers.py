@@ -2,9 +2,8 @@
 
 A layer reads what the one below it gives, segment by segment. In both directions a second LSTM
 reads the song from its end (Schuster and Paliwal, 1997); its states are turned round again, so that
-both speak of the same segment. What a layer gives may be normalised (Ba, Kiros and Hinton, 2016)
-and has units dropped on its way up, never on its way through time (Zaremba, Sutskever and Vinyals,
-2014).
+both speak of the same segment. Units may be dropped on their way up, never on their way through
+time (Zaremba, Sutskever and Vinyals, 2014).
 """
 
 from collections.abc import Sequence
@@ -17,42 +16,12 @@ from msd_jax import lstm
 from msd_jax.config import Layers
 from msd_jax.lstm import LSTMParams
 
-_EPSILON = 1e-5  # added to the variance
-
-
-class NormParams(NamedTuple):
-    """scale [D] and offset [D] of a layer normalisation."""
-
-    scale: jax.Array
-    offset: jax.Array
-
 
 class LayerParams(NamedTuple):
-    """One layer; `backward` is None in one direction alone, `norm` where nothing is normalised."""
+    """One layer; `backward` is None in one direction alone."""
 
     forward: LSTMParams
     backward: LSTMParams | None = None
-    norm: NormParams | None = None
-
-
-def init_norm(width: int) -> NormParams:
-    """Scale 1 and offset 0."""
-    return NormParams(jnp.ones(width), jnp.zeros(width))
-
-
-def normalise(params: NormParams, inputs: jax.Array) -> jax.Array:
-    """Layer normalisation, Ba, Kiros and Hinton (2016), equation 3: over a segment's D units.
-
-    Args:
-      params: of the D units.
-      inputs: [T, B, D].
-
-    Returns:
-      [T, B, D].
-    """
-    variance = jnp.var(inputs, axis=-1, keepdims=True)  # standardize's own loses digits
-    standard = jax.nn.standardize(inputs, axis=-1, variance=variance, epsilon=_EPSILON)
-    return standard * params.scale[None, None] + params.offset[None, None]
 
 
 def dropout(inputs: jax.Array, rate: float, key: jax.Array | None, place: int) -> jax.Array:
@@ -94,7 +63,6 @@ def init(
             backward=lstm.init(backward_key, num_inputs, num_hidden)
             if options.bidirectional
             else None,
-            norm=init_norm(width) if options.layer_norm else None,
         )
 
     return tuple(map(one, range(options.num_layers)))
@@ -123,8 +91,8 @@ def unroll(
       key: of a training step; None is evaluation.
 
     Returns:
-      What the last layer gives, [T, B, H] or, in both directions, [T, B, 2H], normalised if it has
-      a norm; and the hidden states themselves, [T, B, H] for each layer and direction.
+      What the last layer gives, [T, B, H] or, in both directions, [T, B, 2H]; and the hidden states
+      [T, B, H] of each layer and direction.
     """
     hidden_states: tuple[jax.Array, ...] = ()
     for index, layer in enumerate(params):
@@ -132,6 +100,5 @@ def unroll(
             inputs = dropout(inputs, rate, key, place=index)
         directions = _directions(layer, inputs)
         inputs = jnp.concatenate(directions, axis=-1)
-        inputs = inputs if layer.norm is None else normalise(layer.norm, inputs)
         hidden_states += directions
     return inputs, hidden_states

@@ -26,7 +26,7 @@ from msd_jax.songs import CROPS
 from msd_jax.trained import Origin, Trained, TrainedTrial, params_like
 from msd_jax.trees import flatten, unflatten
 
-FORMAT = 2
+FORMAT = 3
 _MAX_SIZE = 10**6  # of any number that makes a shape
 
 

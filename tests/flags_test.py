@@ -53,7 +53,6 @@ def test_defaults_are_the_reports(model, num_hidden, num_epochs, beta, alpha, nu
         ["--model=mlp", "--nobidirectional"],
         ["--model=mlp", "--readout=mean"],
         ["--model=mlp", "--dropout=0"],
-        ["--model=mlp", "--layer_norm"],
         ["--model=multitask", "--num_snippets=4"],
         ["--model=baseline", "--pooling=mean"],
         ["--model=ensemble", "--secondary=binary"],
@@ -146,8 +145,8 @@ def test_layers_reach_the_program_and_are_the_reports_by_default(model):
     (part,) = make_parts(settings(f"--model={model}"), 8, 3, 3)
     assert part.config.layers == Layers()
     flags_of_all = ["--num_layers=3", "--bidirectional", "--readout=max", "--dropout=0.5"]
-    (part,) = make_parts(settings(f"--model={model}", *flags_of_all, "--layer_norm"), 8, 3, 3)
-    assert part.config.layers == Layers(3, True, "max", 0.5, True)
+    (part,) = make_parts(settings(f"--model={model}", *flags_of_all), 8, 3, 3)
+    assert part.config.layers == Layers(3, True, "max", 0.5)
 
 
 def test_a_recipe_reaches_the_program_and_epochs_make_another_only_under_a_schedule():

@@ -8,7 +8,7 @@ import pytest
 
 from msd_jax import layers, lstm
 from msd_jax.config import Layers
-from msd_jax.layers import LayerParams, NormParams
+from msd_jax.layers import LayerParams
 
 T, B, F, H = 6, 3, 4, 5
 KEY = jax.random.key(0)
@@ -96,38 +96,6 @@ def test_a_direction_knows_what_it_has_read_and_nothing_else():
     )
     assert ((ahead != other_ahead).any((1, 2)) == (jnp.arange(T) >= 3)).all()
     assert ((back != other_back).any((1, 2)) == (jnp.arange(T) <= 3)).all()
-
-
-def test_normalised_units_have_mean_0_and_deviation_1_before_scale_and_offset():
-    inputs = 7 + 3 * songs()
-    standard = np.asarray(layers.normalise(layers.init_norm(F), inputs))
-    np.testing.assert_allclose(standard.mean(-1), np.zeros((T, B)), atol=1e-5)
-    np.testing.assert_allclose(standard.std(-1), np.ones((T, B)), atol=1e-3)
-    params = NormParams(scale=2 * jnp.arange(1.0, F + 1), offset=jnp.arange(0.0, F))
-    np.testing.assert_allclose(
-        layers.normalise(params, inputs),
-        standard * np.array([2.0, 4.0, 6.0, 8.0]) + np.array([0.0, 1.0, 2.0, 3.0]),
-        rtol=1e-5,
-        atol=1e-5,
-    )
-
-
-def test_units_that_are_nearly_equal_are_normalised_as_in_float64():
-    inputs = 0.5 + 0.01 * songs()
-    exact = np.asarray(inputs, np.float64)
-    deviation = np.sqrt(exact.var(-1, keepdims=True) + 1e-5)
-    expected = (exact - exact.mean(-1, keepdims=True)) / deviation
-    actual = layers.normalise(layers.init_norm(F), inputs)
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4)
-
-
-def test_a_norm_changes_what_a_layer_gives_and_not_its_own_states():
-    params = random_params(num_layers=2, layer_norm=True)
-    outputs, hidden_states = layers.unroll(params, songs())
-    lower = plain(params[0].forward, songs())
-    upper = plain(params[1].forward, layers.normalise(params[0].norm, lower))
-    chex.assert_trees_all_close(hidden_states, (lower, upper), atol=1e-5)
-    np.testing.assert_allclose(outputs, layers.normalise(params[1].norm, upper), atol=1e-4)
 
 
 def test_two_bidirectional_layers_equal_the_plain_ones_in_float64():

@@ -30,9 +30,7 @@ CONFIGS = [
     Config(
         *(4, 2, 3),
         num_hidden=2,
-        layers=Layers(
-            num_layers=2, bidirectional=True, readout="attention", dropout=0.25, layer_norm=True
-        ),
+        layers=Layers(num_layers=2, bidirectional=True, readout="attention", dropout=0.25),
     ),
     Config(
         *(4, 2, 3, "mlp", 2),

@@ -74,11 +74,11 @@ def test_the_default_network_is_the_reports_to_the_bit():
 
 def test_number_of_parameters_counted_on_paper():
     # Two layers, both directions: (F + H) x 4H + 4H = 180 each, then (2H + H) x 4H + 4H = 320.
-    # Norms 2 x 2H each, attention 2H, ReLU 2H x H + H, output H x K + K.
-    layers = Layers(num_layers=2, bidirectional=True, readout="attention", layer_norm=True)
+    # Attention 2H, ReLU 2H x H + H, output H x K + K.
+    layers = Layers(num_layers=2, bidirectional=True, readout="attention")
     params = jax.eval_shape(make_model(config(layers, head="relu")).init, KEY)
-    assert num_params(params) == 2 * 180 + 2 * 320 + 2 * 20 + 10 + 55 + 18
-    # L2 falls on the four kernels of the LSTMs, attention, ReLU and output: on no norm, no bias.
+    assert num_params(params) == 2 * 180 + 2 * 320 + 10 + 55 + 18
+    # L2 falls on the four kernels of the LSTMs, attention, ReLU and output: on no bias.
     shapes = [(8, 20)] * 2 + [(15, 20)] * 2 + [(10,), (10, 5), (5, 3)]
     assert sorted(w.shape for w in weights(params)) == sorted(shapes)
 

@@ -14,9 +14,7 @@ DROPOUT = dataclasses.replace(CONFIG, layers=Layers(num_layers=2, dropout=0.5))
 # All that an LSTM network may have beyond the report's, in an ensemble.
 RICH = dataclasses.replace(
     ENSEMBLE,
-    layers=Layers(
-        num_layers=2, bidirectional=True, readout="attention", dropout=0.5, layer_norm=True
-    ),
+    layers=Layers(num_layers=2, bidirectional=True, readout="attention", dropout=0.5),
 )
 ROUND_ROBIN = dataclasses.replace(ENSEMBLE, member="mlp", decomposition="round_robin")
 

@@ -41,7 +41,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "baseline, max readout": {"layers": Layers(readout="max")},
     "baseline, attention": {"layers": Layers(readout="attention")},
     "baseline, 2 layers, dropout": {"layers": Layers(num_layers=2, dropout=0.5)},
-    "baseline, layer norm": {"layers": Layers(layer_norm=True)},
     "baseline, clipped": {"recipe": Recipe(clip_norm=1.0)},
     "baseline, warm-up and cosine": {"recipe": Recipe(schedule="warmup_cosine", num_epochs=40)},
     "baseline, smoothed labels": {"recipe": Recipe(label_smoothing=0.1)},

@@ -31,11 +31,5 @@ DROPOUT = flags.DEFINE_float(
     "and on the readout, never from segment to segment. By default 0. Report: 0.",
     lower_bound=0.0,
 )
-LAYER_NORM = flags.DEFINE_boolean(
-    "layer_norm",
-    None,
-    "Bring what each layer gives to mean 0 and deviation 1 over its units, with a learnt scale and "
-    "offset, before the next layer and the readout. Report: no.",
-)
 
-LAYERS = (NUM_LAYERS, BIDIRECTIONAL, READOUT, DROPOUT, LAYER_NORM)
+LAYERS = (NUM_LAYERS, BIDIRECTIONAL, READOUT, DROPOUT)

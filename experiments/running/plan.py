@@ -23,7 +23,7 @@ _CONFIG_FLAGS = (
     "batch_size",
     "patience",
 )
-_LAYER_FLAGS = ("num_layers", "bidirectional", "readout", "dropout", "layer_norm")
+_LAYER_FLAGS = ("num_layers", "bidirectional", "readout", "dropout")
 _RECIPE_FLAGS = ("clip_norm", "schedule", "label_smoothing")
 _AUGMENTATION_FLAGS = ("noise", "feature_dropout", "augmented_fraction", "crop")
 _TRACED = ("learning_rate", "l2", "beta", "alpha", "alpha_binary")

@@ -25,7 +25,6 @@ _BY_MODEL: dict[str, tuple[tuple[str, ...], Any]] = {
     "bidirectional": (_LSTMS, False),
     "readout": (_LSTMS, "last"),
     "dropout": (_LSTMS, 0.0),
-    "layer_norm": (_LSTMS, False),
 }
 # Those of them that have no effect on an ensemble of mlps.
 _OF_LSTM = tuple(name for name, (models, _) in _BY_MODEL.items() if models == _LSTMS)
@@ -61,7 +60,6 @@ class Settings:
     bidirectional: bool | None
     readout: str | None
     dropout: float | None
-    layer_norm: bool | None
     num_epochs: int
     batch_size: int
     learning_rate: tuple[float, ...]
