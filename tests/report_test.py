@@ -15,6 +15,7 @@ from experiments.reporting.sections import (
 )
 from experiments.reporting.seed_curves import seed_curves, seed_pictures, seed_table
 from experiments.studying.grids import make_grid
+from experiments.studying.presets import PRESETS
 from tests.made_up import GRID, make_results, with_predictions
 
 VIEW = Measured(make_results(lambda p, r: 3.0 * (p.num_snippets == 4), noise=0.01), GRID, "peak")
@@ -141,6 +142,18 @@ def test_verdicts_in_words_and_as_a_table():
     rows = tables.verdicts_table(judged).rows
     assert len(rows) == len(judged)
     assert tables.verdicts_table(judged).csv().count("\n") == len(judged) + 1
+
+
+def test_claims_whose_trainings_lack_are_named_below_the_table_and_say_what_lacks():
+    some = {name: PRESETS[name] for name in ("2b", "mlp")}
+    html = page.verdict_table(judge(CLAIMS, make_results(presets=some), GRID))
+    table, below = html.split("</table>")
+    assert "<b>C6</b>" in table
+    assert "<b>C8</b>" not in table
+    assert "C7, C8, C9" in below
+    assert "C8 product pooling m1 beats mean pooling m0: ensemble, 100 units, 2 snippets" in below
+    nothing = page.verdict_table(judge({"C8": CLAIMS["C8"]}, make_results(presets=some), GRID))
+    assert "<table" not in nothing
 
 
 def test_the_codes_networks_are_compared_with_the_texts():

@@ -70,9 +70,10 @@ def _verdict_cell(j: Judgement | None) -> str:
 
 
 def verdict_table(judgements: Sequence[Judgement]) -> str:
-    """Claims as rows, the two measures side by side."""
+    """Claims as rows, the two measures side by side; those never judged in a line below."""
     found = {(j.name, j.measure): j for j in judgements}
-    claims = {j.name: j.claim for j in judgements}
+    judged = {j.name for j in judgements if j.missing is None}
+    claims = {j.name: j.claim for j in judgements if j.name in judged}
     heads = ("claim", "report", "peak, as the report", "held out, honest")
     rows = []
     for name, claim in claims.items():
@@ -82,7 +83,17 @@ def verdict_table(judgements: Sequence[Judgement]) -> str:
         cells = (f"<b>{name}</b> {escape(claim.text)}{note}", escape(reported_words(first)),
                  *map(_verdict_cell, pair))  # fmt: skip
         rows.append(_row(heads, cells))
-    return _cards(heads, rows, "cards verdicts")
+    table = _cards(heads, rows, "cards verdicts") if rows else ""
+    return table + _not_judged([j for j in judgements if j.name not in judged])
+
+
+def _not_judged(judgements: Sequence[Judgement]) -> str:
+    """Names the claims, and in folded lines what each lacks."""
+    why = {j.name: f"{j.name} {j.claim.text}: {j.missing}" for j in judgements}
+    if not why:
+        return ""
+    lines = "".join(f"<p class=fine>{escape(line)}</p>" for line in why.values())
+    return details(f"not judged, for want of trainings: {', '.join(why)}", lines)
 
 
 def _row(heads: Sequence[str], cells: Iterable[str]) -> str:
