@@ -149,6 +149,18 @@ def test_test_accuracy_close_to_validation():
     assert judgement.verdict == OPEN
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_rival_of_which_every_seed_lacks_a_fold_is_none():
+    """In a study that was stopped: the feed-forward network, the best, has one fold of two."""
+    offset = lambda p, r: 30.0 * (p.model == "mlp") + 3.0 * (p.num_snippets == 4 and r == "product")  # noqa: E731
+    results = make_results(offset, folds=("1/2", "2/2"))
+    kept = {
+        key: x for key, x in results.trainings.items() if key[0].model != "mlp" or key[1] == "1/2"
+    }
+    judged = judge({"C18a": CLAIMS["C18a"]}, results._replace(trainings=kept), GRID)
+    assert find(judged, "C18a").interval.mean == pytest.approx(3.0, abs=0.2)
+
+
 def test_the_codes_m2_is_the_ensemble_that_its_weights_moved():
     """Under the code's fidelity m2 is another training, judged by the weighted product."""
     code = make_grid("report", "code", "msd10")

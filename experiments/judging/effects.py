@@ -237,9 +237,11 @@ def best_over_the_next(view: View) -> np.ndarray:
     peaks = {}
     for point, rule in rivals(view):
         try:
-            peaks[point, rule] = np.nanmean(view.peak(point, rule))
+            values = view.peak(point, rule)
         except NotTrained:
             continue
+        if np.isfinite(values).any():  # else every seed lacks a fold, as in an unfinished study
+            peaks[point, rule] = np.nanmean(values)
     if not peaks:
         raise NotTrained("no rival was trained")
     rival = max(peaks, key=lambda choice: peaks[choice])
