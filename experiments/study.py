@@ -28,7 +28,7 @@ FIDELITY = absl_flags.DEFINE_enum(
     "text",
     (*FIDELITIES, "both"),
     "The networks of the report's text, or those of its code (a ReLU layer before the output, "
-    "other widths on msd25), or both, to compare.",
+    "another m2, other widths on msd25), or both, to compare.",
 )
 FOLDS = absl_flags.DEFINE_integer(
     "folds",
@@ -38,7 +38,10 @@ FOLDS = absl_flags.DEFINE_integer(
     lower_bound=0,
 )
 ONLY = absl_flags.DEFINE_list(
-    "only", [], "Figures to train for, such as 6,10; by default all. --list names them."
+    "only",
+    [],
+    "Figures to train for, such as 6,10; by default all of the report's; all takes what goes "
+    "beyond it too. --list names them.",
 )
 LIST = absl_flags.DEFINE_bool("list", False, "List the figures with command, cost and number.")
 DRY = absl_flags.DEFINE_bool("dry", False, "Say what would be trained, how long and how large.")

@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.track_files import track_id
 
 ROOT = Path(__file__).parents[1]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 GENRES = ("Jazz", "New Age", "Rap")
 
 
@@ -20,9 +21,6 @@ def build(folder: Path, *arguments: str, code: int = 0) -> subprocess.CompletedP
     if code:
         assert len(done.stderr.splitlines()) == 1, done.stderr
     return done
-
-
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def command(*arguments: str) -> list[str]:

@@ -93,7 +93,7 @@ def _not_judged(judgements: Sequence[Judgement]) -> str:
     if not why:
         return ""
     lines = "".join(f"<p class=fine>{escape(line)}</p>" for line in why.values())
-    return details(f"not judged, for want of trainings: {', '.join(why)}", lines)
+    return details(f"not judged: {', '.join(why)}", lines)
 
 
 def _row(heads: Sequence[str], cells: Iterable[str]) -> str:
