@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from experiments.command.console import EpochProgress, make_console
-from experiments.command.interruption import Interruption
+from experiments.command.interruption import Interruption, Stopped
 from experiments.command.watchdog import Watchdog
 from experiments.running import calls
 from experiments.running.calls import Pace, Program
 from experiments.running.plan import Part, make_plan
 from experiments.running.predictions import accuracies
-from experiments.running.training import Interrupted, Session, predict_part, train_part
+from experiments.running.training import Session, predict_part, train_part
 from experiments.running.workdir import Workdir
 from msd_jax import sweep
 from msd_jax.checkpoints import Checkpoints
@@ -102,7 +102,7 @@ def test_a_signal_in_mid_epoch_saves_every_step_and_the_end_has_the_same_bits(
     tmp_path, one_step_a_call, calls_before, saved
 ):
     expected, lines = run(tmp_path / "alone")
-    with pytest.raises(Interrupted):
+    with pytest.raises(Stopped):
         run(tmp_path / "stopped", calls_before)
     assert last_checkpoint(tmp_path / "stopped")[0] == saved
     accuracy, after = run(tmp_path / "stopped")

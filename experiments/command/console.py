@@ -5,12 +5,13 @@ import time
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 _VARYING = ("num_hidden", "num_snippets", "learning_rate", "l2", "beta", "alpha", "alpha_binary")
 _SECONDS_BETWEEN_LINES = 2.0
 _SECONDS_BETWEEN_LINES_INSIDE_AN_EPOCH = 30.0
+_WEIGHT_OF_EXPECTED = 0.1
 
 
 # Names of songs and folders may hold brackets and colons: nothing printed is markup.
@@ -28,26 +29,47 @@ def error_console() -> Console:
     return _plain(stderr=True)
 
 
+def clock(seconds: float) -> str:
+    """In the unit that reads best."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def seconds_left(passed: float, share: float, left: float, expected: float) -> float:
+    """Seconds until the end at the pace so far: the first epochs may be of another kind than the
+    rest, so the expected pace, where it is known, counts as a tenth of the whole.
+
+    Args:
+      passed: seconds since the start.
+      share: of the whole, that these seconds did.
+      left: of the whole, to be done.
+      expected: seconds of the whole, 0 if nobody knows.
+    """
+    weight = _WEIGHT_OF_EXPECTED if expected else 0.0
+    return max(0.0, (passed + weight * expected) / max(share + weight, 1e-9) * left)
+
+
 class EpochProgress:
     """A bar with the time left on a terminal, else a plain line every few seconds.
 
     It counts epochs of single trials.
     """
 
-    def __init__(self, console: Console, total: int) -> None:
-        """`total` epochs lie ahead."""
+    def __init__(self, console: Console, total: int, expected_seconds: float = 0.0) -> None:
+        """`total` epochs lie ahead; expected_seconds that they should take, 0 if nobody knows."""
         self._console, self._total, self._done = console, total, 0.0
+        self._expected_seconds = expected_seconds
         self._start = self._last_line = time.monotonic()
         self._timed = 0.0
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
         )
         self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
-        self._task = self._bar.add_task("starting", total=total)
+        self._task = self._bar.add_task("starting", total=total, left="")
 
     def __enter__(self) -> Self:
         """Shows the bar."""
@@ -69,6 +91,7 @@ class EpochProgress:
         if what is None:  # done by an earlier run, or not needed
             return
         self._timed += count
+        self._bar.update(self._task, left=self._time_left())
         if time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES_INSIDE_AN_EPOCH:
             self._line(what)
 
@@ -79,13 +102,16 @@ class EpochProgress:
         if seconds >= _SECONDS_BETWEEN_LINES or round(self._done) >= self._total:
             self._line(what)
 
+    def _time_left(self) -> str:
+        share, left = self._timed / self._total, 1 - self._done / self._total
+        passed = time.monotonic() - self._start
+        return f"{clock(seconds_left(passed, share, left, self._expected_seconds))} left"
+
     def _line(self, what: str) -> None:
         self._last_line = time.monotonic()
         if not self._console.is_terminal:
-            passed = self._last_line - self._start
-            left = max(0.0, passed / max(self._timed, 1e-9) * (self._total - self._done))
             done = f"{round(self._done)}/{self._total}"
-            self._console.print(f"{what}  ({done}, {left:.0f} s left)")
+            self._console.print(f"{what}  ({done}, {self._time_left()})")
 
 
 def _number(x: Any) -> str:

@@ -13,7 +13,7 @@ from experiments.command import checks
 from experiments.command.console import EpochProgress, closing_table, make_console
 from experiments.command.exits import EXIT_INTERRUPTED, fail
 from experiments.command.guard import Ward
-from experiments.command.interruption import INTERRUPTION
+from experiments.command.interruption import INTERRUPTION, Stopped
 from experiments.command.watchdog import Watchdog
 from experiments.running.calls import Program
 from experiments.running.events import EventFiles
@@ -27,7 +27,7 @@ from experiments.running.predictions import (
 from experiments.running.run_folder import belongings, default_workdir, open_run
 from experiments.running.settings import Settings
 from experiments.running.summary import summarise
-from experiments.running.training import Interrupted, Session, predict_part, train_part
+from experiments.running.training import Session, predict_part, train_part
 from experiments.running.workdir import (
     Line,
     Workdir,
@@ -191,7 +191,7 @@ def run_to_end(
 
     Raises:
       InputError: for what the user can mend.
-      Interrupted: after a signal; the run goes on when it is started again.
+      Stopped: after a signal; the run goes on when it is started again.
     """
     plan = make_plan(settings, dataset)
     with contextlib.ExitStack() as stack:
@@ -241,7 +241,7 @@ def _execute_in(
     try:
         progress = EpochProgress(console, num_trial_epochs(settings, plan))
         summary = run_to_end(settings, dataset, workdir, progress)
-    except Interrupted:
+    except Stopped:
         if not processes.leads():
             sys.exit(EXIT_INTERRUPTED)
         fail(f"stopped by a signal; {INTERRUPTION.advice}", EXIT_INTERRUPTED)

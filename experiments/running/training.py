@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from experiments.command.console import EpochProgress
-from experiments.command.interruption import Interruption
+from experiments.command.interruption import Interruption, Stopped
 from experiments.command.watchdog import Watchdog
 from experiments.running.calls import Place, Program, end_epoch, run_calls
 from experiments.running.plan import Part, describe
@@ -28,10 +28,6 @@ from msd_jax.state import TrainState
 
 # So much of an epoch is lost at most when a run is killed without a word.
 _SECONDS_BETWEEN_SAVES = 300.0
-
-
-class Interrupted(Exception):  # noqa: N818  no error: a signal asked for it
-    """A signal asked the run to stop; everything that was done is saved."""
 
 
 class Session(NamedTuple):
@@ -111,7 +107,7 @@ def _run_epoch(
     """What is left of the epoch at `place`: the states after it, and what it gave.
 
     Raises:
-      Interrupted: after a signal, with all steps that are done saved.
+      Stopped: after a signal, with all steps that are done saved.
     """
     size, number = len(part.trials), place.epoch + 1
     stopped, diverged = to_host((states.stopped, states.diverged), size)
@@ -132,7 +128,7 @@ def _run_epoch(
             checkpoints.save(place.number(program), states, size, place.notes)
             saved_at = time.monotonic()
             if is_asked:
-                raise Interrupted
+                raise Stopped
     states, metrics, place = end_epoch(program, states, place)
     diverged = to_host(states.diverged, size) == number
     if session.settings.debug_nans:
@@ -172,7 +168,7 @@ def train_part(session: Session, program: Program, part: Part, name: str) -> Tra
       The states of the R trials, padded.
 
     Raises:
-      Interrupted: after a signal, with the steps that are done saved.
+      Stopped: after a signal, with the steps that are done saved.
     """
     num_epochs, size = session.settings.num_epochs, len(part.trials)
     inputs = sweep.place_inputs(part.trials, program.layout)
@@ -191,7 +187,7 @@ def train_part(session: Session, program: Program, part: Part, name: str) -> Tra
                 session.progress.advance(size * (num_epochs - place.epoch))
                 break
             if _is_asked(session):
-                raise Interrupted
+                raise Stopped
             place, states, epoch = _run_epoch(
                 session, program, part, checkpoints, inputs, place, states
             )
@@ -208,12 +204,12 @@ def predict_part(
     """What the R trials of a part say of the test songs, at each rule's best epoch.
 
     Raises:
-      Interrupted: after a signal; it is done anew when the run goes on.
+      Stopped: after a signal; it is done anew when the run goes on.
     """
     batches = []
     for batch in predict_batches(program.config, program.layout, states, test, size):
         if _is_asked(session):
-            raise Interrupted
+            raise Stopped
         session.watchdog.beat()
         batches.append(batch)
     log_probs = {rule: np.concatenate([b[rule] for b in batches], axis=1) for rule in batches[0]}

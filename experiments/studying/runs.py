@@ -8,14 +8,13 @@ from typing import Any, Self
 import jax
 from rich.console import Console
 
-from experiments.command.console import EpochProgress, make_console
+from experiments.command.console import EpochProgress, clock, make_console
 from experiments.command.exits import EXIT_INTERRUPTED, fail
-from experiments.command.interruption import INTERRUPTION
+from experiments.command.interruption import INTERRUPTION, Stopped
 from experiments.running.execution import open_dataset, run_to_end, start_jax
 from experiments.running.plan import make_plan, num_trial_epochs
 from experiments.running.run_folder import open_run
 from experiments.running.settings import Settings
-from experiments.running.training import Interrupted
 from experiments.studying.estimate import measure_rates, run_seconds
 from experiments.studying.grids import Point
 from experiments.studying.study_folder import Study, StudyFolder
@@ -48,12 +47,6 @@ class _Share(EpochProgress):
 
     def end_epoch(self, what: str) -> None:
         self._whole.end_epoch(f"{self._name}: {what}")
-
-
-def _clock(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def _plan(
@@ -89,7 +82,7 @@ def _costs(
     seconds = [
         run_seconds(rates[run.dataset], run, datasets[run.dataset], base.num_seeds) for run in runs
     ]
-    console.print(f"time: about {_clock(sum(seconds))} for what is not finished")
+    console.print(f"time: about {clock(sum(seconds))} for what is not finished")
     return seconds
 
 
@@ -136,10 +129,10 @@ def _train_all(
     """Runs one after another, each for its share of the progress.
 
     Raises:
-      Interrupted: after a signal.
+      Stopped: after a signal.
     """
     whole = sum(seconds)
-    with EpochProgress(console, _PERCENT) as progress:
+    with EpochProgress(console, _PERCENT, expected_seconds=whole) as progress:
         for run, cost in zip(runs, seconds, strict=True):
             settings = run.settings(base, folder.path)
             dataset = _divided(datasets, run)
@@ -192,6 +185,6 @@ def conduct(study: Study, base: Settings, dry: bool) -> None:
         console.print(f"writing to {folder.path}")
     try:
         _train_all(base, datasets, folder, todo, seconds, console)
-    except Interrupted:
+    except Stopped:
         fail(f"stopped by a signal; {INTERRUPTION.advice}", EXIT_INTERRUPTED)
     console.print(f"done: python -m experiments.report --workdir={folder.path}")
