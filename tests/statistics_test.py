@@ -77,6 +77,25 @@ def test_wilcoxon_with_ties_and_zeros_is_scipys_permutation_test(n):
     assert wilcoxon(d) == pytest.approx(expected, abs=1e-9 if n <= 13 else 0.02)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("num_songs", [54, 197, 10_000])
+def test_wilcoxon_of_shares_is_that_of_the_counts_of_songs(dtype, num_songs):
+    """Means of two accuracies in percent, as the claims have them, from a float32 or float64 log."""
+    rng = np.random.default_rng(num_songs)
+    for _ in range(50):
+        counts = rng.integers(num_songs // 3, num_songs // 3 + 15, (2, 2, 10))
+        shares = (counts / num_songs).astype(dtype).astype(float)
+        differences = np.mean(100 * shares[0], axis=0) - np.mean(100 * shares[1], axis=0)
+        assert wilcoxon(differences) == wilcoxon((counts[0] - counts[1]).sum(axis=0).astype(float))
+
+
+def test_a_difference_of_0_but_for_rounding_is_0():
+    """One of ten that is 1e-15 and not 0 would halve p: 2 / 2^10 in place of 2 / 2^9."""
+    nine = np.arange(1.0, 10.0)
+    assert wilcoxon(np.append(nine, 3.55e-15)) == wilcoxon(np.append(nine, 0.0)) == 2 / 2**9
+    assert wilcoxon(np.full(10, 1e-15)) == 1.0
+
+
 def test_no_effect_is_rarely_found_and_a_true_one_mostly():
     """Of 400 draws: 5% of no effect, 3 standard errors 0.033; 1.2 std at n = 10: power about 90%
     (the t test's is 0.92 in printed tables).
