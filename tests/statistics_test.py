@@ -80,7 +80,7 @@ def test_wilcoxon_with_ties_and_zeros_is_scipys_permutation_test(n):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("num_songs", [54, 197, 10_000])
 def test_wilcoxon_of_shares_is_that_of_the_counts_of_songs(dtype, num_songs):
-    """Means of two accuracies in percent, as the claims have them, from a float32 or float64 log."""
+    """Means of two accuracies in percent, as claims have them, from a float32 or float64 log."""
     rng = np.random.default_rng(num_songs)
     for _ in range(50):
         counts = rng.integers(num_songs // 3, num_songs // 3 + 15, (2, 2, 10))

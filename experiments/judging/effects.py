@@ -233,14 +233,17 @@ def rivals(view: View) -> list[Choice]:
 
 
 def best_over_the_next(view: View) -> np.ndarray:
-    """Four snippets with m1 minus the best rival, which is chosen by its mean peak."""
+    """Four snippets with m1 minus the best rival, which is chosen by its mean peak over all folds.
+
+    Of a fold it is the difference from the same rival.
+    """
     peaks = {}
     for point, rule in rivals(view):
         try:
-            values = view.peak(point, rule)
+            values = view.whole.peak(point, rule)
         except NotTrained:
             continue
-        if np.isfinite(values).any():  # else every seed lacks a fold, as in an unfinished study
+        if np.isfinite(values).any():  # else all diverged at once
             peaks[point, rule] = np.nanmean(values)
     if not peaks:
         raise NotTrained("no rival was trained")

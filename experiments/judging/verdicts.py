@@ -100,14 +100,10 @@ def reported_effects(claim: Claim) -> dict[str, float]:
 
 
 def _over_folds(claim: Claim, view: Measured) -> tuple[float, float] | None:
-    results = view.results
-    if len(results.folds) < 2:
+    folds = view.results.folds
+    if len(folds) < 2:
         return None
-    means = []
-    for fold in results.folds:
-        trainings = {key: t for key, t in results.trainings.items() if key[1] == fold}
-        one = view._replace(results=results._replace(trainings=trainings))
-        means.append(float(np.nanmean(claim.effect(one))))
+    means = [float(np.nanmean(claim.effect(view._replace(fold=fold)))) for fold in folds]
     return min(means), max(means)
 
 

@@ -41,12 +41,23 @@ class Measured(NamedTuple):
     the report, or "held_out", the test accuracy at that epoch.
 
     Values are one a seed [S], in the order of the results' seeds, means over folds where there are
-    some, NaN where a training is missing or diverged at once.
+    some (or of a single fold), NaN where a training is missing or diverged at once.
     """
 
     results: Results
     grid: Grid
     measure: str
+    fold: str | None = None
+
+    @property
+    def whole(self) -> "Measured":
+        """The view of all folds."""
+        return self._replace(fold=None)
+
+    @property
+    def points(self) -> list[Point]:
+        """Those that some seed has in all folds: in a stopped study not all are."""
+        return [point for point in self.results.points if any(self._whole_seeds(point))]
 
     def name(self, point: Point) -> str:
         """A point in words, short where the study has a name for it."""
@@ -60,17 +71,25 @@ class Measured(NamedTuple):
             return tuple(rule for rule in rules_of(point.model) if rule not in _ANCESTORS_RULES)
         return ("product",) if point.model == "ensemble" else ("softmax",)
 
-    def trainings(self, point: Point) -> list[list[Training]]:
-        """Those of each seed, one a fold; a seed that lacks one has none."""
-        found = self.results.trainings
+    def _whole_seeds(self, point: Point) -> list[list[Training]]:
+        found, folds = self.results.trainings, self.results.folds
         by_seed = [
-            [found[key] for fold in self.results.folds if (key := (point, fold, seed)) in found]
+            [found[key] for fold in folds if (key := (point, fold, seed)) in found]
             for seed in self.results.seeds
         ]
+        return [some if len(some) == len(folds) else [] for some in by_seed]
+
+    def trainings(self, point: Point) -> list[list[Training]]:
+        """Those of each seed, one a fold; a seed that lacks one has none.
+
+        Raises:
+          NotTrained: if no seed has any.
+        """
+        by_seed = self._whole_seeds(point)
         if not any(by_seed):
-            raise NotTrained(f"{describe(point)} was not trained")
-        whole = len(self.results.folds)
-        return [some if len(some) == whole else [] for some in by_seed]
+            lacks = "is not finished" if point in self.results.points else "was not trained"
+            raise NotTrained(f"{describe(point)} {lacks}")
+        return [[t for t in some if self.fold in (None, t.fold)] for some in by_seed]
 
     def per_seed(self, point: Point, value: Callable[[Training], float]) -> np.ndarray:
         """Any value of a training, [S]."""
@@ -174,6 +193,11 @@ class Reported(NamedTuple):
     dataset: str
     grid: Grid = make_grid("report", "text", "msd10")
     measure: str = "peak"
+
+    @property
+    def whole(self) -> "Reported":
+        """The same: the report has no folds."""
+        return self
 
     def _number(self, point: Point, rule: str, metric: str) -> np.ndarray:
         try:

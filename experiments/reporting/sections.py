@@ -191,7 +191,7 @@ def _confusion_sentence(counts: np.ndarray, genres: tuple[str, ...]) -> str:
 def spread_picture(view: Measured, prefix: str) -> Picture:
     """Every configuration's seeds."""
     rows = []
-    for point in view.results.points:
+    for point in view.points:
         for rule in view.rules(point):
             label = view.name(point) + ("" if rule == "softmax" else f", {rule}")
             rows.append((label, view.peak(point, rule), _held_out_or_nan(view, point, rule)))

@@ -149,7 +149,7 @@ def interval_words(interval: Interval) -> str:
 def likelihood_table(view: Measured) -> Table:
     """Test accuracy, likelihood and calibration of every configuration, means with intervals."""
     rows: list[dict[str, object]] = []
-    for point in view.results.points:
+    for point in view.points:
         for rule in view.rules(point):
             row: dict[str, object] = {"configuration": view.name(point), "rule": rule}
             measures: list[tuple[str, Callable[[HeldOut], float]]] = [
