@@ -13,9 +13,10 @@ from experiments.judging.verdicts import (
     reported_effects,
     verdict,
 )
-from experiments.judging.views import Measured
+from experiments.judging.views import Measured, reported_numbers
 from experiments.studying.grids import make_grid
 from experiments.studying.presets import PRESETS
+from msd_jax.config import POOLINGS
 from msd_jax.metrics import Interval
 from tests.made_up import GRID, NUM_EPOCHS, make_results
 
@@ -245,10 +246,18 @@ def test_a_seed_without_a_training_is_left_out():
     assert find(judge(CLAIMS, view.results, GRID), "C1").n == 9
 
 
+def test_the_reports_rules_are_ours():
+    rules = {rule for _, _, rule, _ in reported_numbers()}
+    assert rules <= {*POOLINGS, "softmax"}
+
+
 def test_the_reports_own_effects():
     """C1 on MSD25: (28.70 + 28.78 + 29.13 + 28.60 - 25.81 - 26.32 - 27.95 - 28.46) / 4 = 1.67;
-    C7: (29.83 + 30.23 + 29.20 + 30.41) / 4 - 28.78 = 1.14; C18b: 65.55 - 65 = 0.55.
+    C7: (29.83 + 30.23 + 29.20 + 30.41) / 4 - 28.78 = 1.14; C18b: 65.55 - 65 = 0.55; m2's 29 of
+    section 4.2: C12a 29 - 29.20 = -0.20, C12b 29 - 28.78 = 0.22.
     """
+    assert reported_effects(CLAIMS["C12a"]) == pytest.approx({"msd25": -0.20})
+    assert reported_effects(CLAIMS["C12b"]) == pytest.approx({"msd25": 0.22})
     assert reported_effects(CLAIMS["C1"]) == pytest.approx({"msd25": 1.6675})
     assert reported_effects(CLAIMS["C7"])["msd25"] == pytest.approx(1.1375)
     assert reported_effects(CLAIMS["C18b"]) == pytest.approx({"msd10": 0.55})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.judging.claims import CLAIMS
-from experiments.judging.verdicts import judge
+from experiments.judging.verdicts import judge, song_test
 from experiments.judging.views import Measured
 from experiments.reporting import figures, heat_maps, page, tables
 from experiments.reporting.sections import (
@@ -15,7 +15,7 @@ from experiments.reporting.sections import (
 )
 from experiments.reporting.seed_curves import seed_curves, seed_pictures, seed_table
 from experiments.studying.grids import make_grid
-from experiments.studying.presets import PRESETS
+from experiments.studying.presets import EVERY, PRESETS
 from tests.made_up import GRID, make_results, with_predictions
 
 VIEW = Measured(make_results(lambda p, r: 3.0 * (p.num_snippets == 4), noise=0.01), GRID, "peak")
@@ -39,7 +39,9 @@ def test_a_cell_holds_our_mean_and_the_reports_number():
     assert tested.reported == pytest.approx({"msd10": 65.0})
     assert cell(maps["2b, 4", "peak"], "200", "0").reported == pytest.approx({"msd25": 26.0})
     assert cell(maps["3a", "seconds"], "100", "100").interval.mean == pytest.approx(2.0)
+    assert "mean over epochs" in page.heat_map(maps["3a", "seconds"])
     shown = page.heat_map(ensembles)
+    assert "mean over seeds" in shown
     assert f"<b>{four.interval.mean:.1f}</b>" in shown
     assert "report MSD10: 65.5" in shown or "report MSD10: 65.6" in shown
     assert "(pooling m" in heat_maps.sentence(ensembles)
@@ -76,6 +78,12 @@ def test_the_original_runs_lie_beside_ours():
     """The log of AS 100 on MSD10: 40 epochs; none of an ensemble whose pooling is not known."""
     (picture,) = [p for p in curve_pictures(VIEW, "a") if p.title.startswith("Figure 3b")]
     assert "2017 run, MSD10" in picture.svg
+    on_msd25 = VIEW._replace(results=VIEW.results._replace(dataset="msd25"))
+    (picture,) = [p for p in curve_pictures(on_msd25, "a") if p.title.startswith("Figure 3b")]
+    assert "2017 run, MSD25" in picture.svg
+    assert "MSD10" not in picture.svg
+    (loss,) = [p for p in curve_pictures(VIEW, "a") if p.title.endswith("as it is")]
+    assert "its penalty included" in loss.svg  # AS is part of the error that was logged
     (bounded,) = [p for p in curve_pictures(VIEW, "a") if "code had it" in p.title]
     assert bounded.svg.count("2017 run") == 1  # the baseline's alone
 
@@ -166,6 +174,38 @@ def test_the_codes_networks_are_compared_with_the_texts():
     assert rows["baseline", "peak"]["code minus text"] == pytest.approx(2.0, abs=0.02)
     assert rows["4 snippets, m1", "held_out"]["n"] == 10
     assert ("feed-forward", "peak") not in rows
+
+
+def test_the_fidelities_recipes_are_compared_on_songs_of_other_lengths():
+    """100 segments, as the three-genre songs: crops of 80 in place of 96."""
+    grids = [make_grid("report", name, "msd-3-genre", 100) for name in ("text", "code")]
+    made = [make_results(grid=grid, presets=EVERY, seeds=2) for grid in grids]
+    trainings = {**made[0].trainings, **made[1].trainings}
+    results = made[0]._replace(dataset="msd-3-genre", trainings=trainings, num_segments=100)
+    rows = tables.fidelity_table(results, "report").rows
+    assert "the whole recipe" in {row["configuration"] for row in rows}
+
+
+def test_trainings_that_diverged_at_once_count_nowhere():
+    """One of ten baselines has no finite accuracy; its predictions are those of initial values."""
+    made = make_results(noise=0.01)
+    key = GRID.baseline, None, 124
+    diverged = made.trainings[key]
+    nothing = {"valid_accuracy": np.full(20, np.nan)}
+    trainings = {**made.trainings,
+                 key: diverged._replace(curves={**diverged.curves, **nothing})}  # fmt: skip
+    with_it = Measured(made._replace(trainings=trainings), GRID, "held_out")
+    without = {k: t for k, t in made.trainings.items() if k != key}
+    alone = Measured(made._replace(trainings=without), GRID, "held_out")
+    assert tables.likelihood_table(with_it) == tables.likelihood_table(alone)
+    pictures = [prediction_pictures(view, "a") for view in (with_it, alone)]
+    assert pictures[0] == pictures[1]
+    pair = (GRID.ensemble(4), "product"), (GRID.baseline, "softmax")
+    assert song_test(with_it, pair).num_seeds == 9
+    code = make_grid("report", "code", "msd10")
+    both = make_results(grid=code).trainings | trainings
+    rows = tables.fidelity_table(made._replace(trainings=both), "report").rows
+    assert {row["n"] for row in rows if row["configuration"] == "baseline"} == {9}
 
 
 def test_words_of_files_are_escaped():

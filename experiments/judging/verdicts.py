@@ -70,15 +70,17 @@ def verdict(claim: Claim, interval: Interval, corrected: float) -> str:
 
 
 def song_test(view: Measured, pair: tuple[Choice, Choice]) -> SongTest | None:
-    """McNemar's test seed by seed; the folds' test songs are all different, so they add up."""
+    """McNemar's test seed by seed; the folds' test songs are all different, so they add up.
+
+    Seeds of which a training diverged at once are left out.
+    """
     p_values = []
     try:
         for first, second in zip(*(view.trainings(point) for point, _ in pair), strict=True):
-            if first and second:
-                right = [
-                    np.concatenate([training.held_out[rule].right for training in some])
-                    for some, (_, rule) in zip((first, second), pair, strict=True)
-                ]
+            both = list(zip((first, second), (rule for _, rule in pair), strict=True))
+            if all(some and all(t.best_epoch(rule) for t in some) for some, rule in both):
+                right = [np.concatenate([t.held_out[rule].right for t in some])
+                         for some, rule in both]  # fmt: skip
                 p_values.append(mcnemar(*right))
     except (NotTrained, KeyError):  # no such training, or no test songs
         return None

@@ -24,12 +24,15 @@ class Picture(NamedTuple):
     sentence: str
 
 
-def _reported_line(point: Point, metric: str) -> tuple[np.ndarray | None, str]:
-    """The logged curve of a point, the first data set that has one, and a label."""
-    for dataset in ("msd10", "msd25"):
+def _reported_line(point: Point, metric: str, ours: str) -> tuple[np.ndarray | None, str]:
+    """The logged curve of a point, of our data set or of the first that has one, and a label."""
+    for dataset in dict.fromkeys((ours, "msd10", "msd25")):
         logged = reported_curves().get((dataset, point), {})
         if metric in logged:
-            return logged[metric] * _POINTS.get(metric, 1.0), f"2017 run, {dataset.upper()}"
+            label = f"2017 run, {dataset.upper()}"
+            if metric.endswith("loss"):
+                label += ", its penalty included"
+            return logged[metric] * _POINTS.get(metric, 1.0), label
     return None, ""
 
 
@@ -38,7 +41,7 @@ def _line(view: Measured, label: str, point: Point, metric: str, rule: str = "so
     values = view.curves(point, name) * _POINTS.get(metric, 1.0)
     reported: tuple[np.ndarray | None, str] = (None, "")
     if view.grid.size != "smoke":
-        reported = _reported_line(point._replace(head="linear"), metric)
+        reported = _reported_line(point._replace(head="linear"), metric, view.results.dataset)
     return Line(label, values, *reported)
 
 
@@ -128,7 +131,7 @@ def _tested(view: Measured, choice: Choice) -> list[HeldOut]:
         found = [t for some in view.trainings(point) for t in some]
     except NotTrained:
         return []
-    return [t.held_out[rule] for t in found if rule in t.held_out]
+    return [t.held_out[rule] for t in found if rule in t.held_out and t.best_epoch(rule)]
 
 
 def prediction_pictures(view: Measured, prefix: str) -> list[Picture]:

@@ -99,7 +99,7 @@ def trials_table(results: Results) -> Table:
         tested = {
             f"{name}_{rule}": getattr(training.held_out[rule], field)
             for rule in rules
-            if rule in training.held_out
+            if rule in training.held_out and training.best_epoch(rule)
             for name, field in (
                 ("test_accuracy", "accuracy"),
                 ("test_nll", "negative_log_likelihood"),
@@ -126,7 +126,8 @@ def trials_list(results: Results) -> Table:
     rows: list[Row] = []
     for training in results.trainings.values():
         for rule in rules_of(training.point.model):
-            best, tested = training.best_epoch(rule), training.held_out.get(rule)
+            best = training.best_epoch(rule)
+            tested = training.held_out.get(rule) if best else None
             peak = 100 * training.accuracies(rule)[best - 1] if best else None
             rows.append(
                 {
@@ -167,7 +168,8 @@ def _interval_words(
     view: Measured, point: Point, rule: str, measure: Callable[[HeldOut], float]
 ) -> str:
     def value(training: Training) -> float:
-        return measure(training.held_out[rule]) if rule in training.held_out else np.nan
+        is_tested = rule in training.held_out and training.best_epoch(rule)
+        return measure(training.held_out[rule]) if is_tested else np.nan
 
     values = view.per_seed(point, value)
     values = values[np.isfinite(values)]
@@ -178,7 +180,9 @@ def _interval_words(
 
 def fidelity_table(results: Results, size: str) -> Table:
     """The code's networks minus the text's, paired over seeds, where both were trained."""
-    text, code = (make_grid(size, name, results.dataset) for name in ("text", "code"))
+    text, code = (
+        make_grid(size, name, results.dataset, results.num_segments) for name in ("text", "code")
+    )
     rows: list[dict[str, object]] = []
     for (label, of_text), (_, of_code) in zip(main_choices(text), main_choices(code), strict=True):
         for measure in ("peak", "held_out"):
@@ -187,8 +191,9 @@ def fidelity_table(results: Results, size: str) -> Table:
                 differences = view.accuracy(*of_code) - view.accuracy(*of_text)
             except NotTrained:
                 continue
-            if of_text != of_code:
-                mean, low, high = bootstrap_interval(differences[np.isfinite(differences)])
+            differences = differences[np.isfinite(differences)]
+            if of_text != of_code and len(differences):
+                mean, low, high = bootstrap_interval(differences)
                 rows.append({"configuration": label, "measure": measure, "code minus text": mean,
                              "low": low, "high": high, "n": len(differences)})  # fmt: skip
     return Table("fidelity", rows)
