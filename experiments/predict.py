@@ -73,6 +73,8 @@ def _check(files: list[str]) -> None:
     given = [name for name in ("data_dir", "split") if FLAGS[name].present]
     if given and DATASET.value is None:
         raise InputError(f"--{given[0]} has no effect without --dataset: leave it out")
+    if FLAGS["data_dir"].present and DATASET.value == "synthetic":
+        raise InputError("--data_dir has no effect on the synthetic songs: leave it out")
     if NORMALISER.value is not None and DATASET.value is not None:
         raise InputError("--normaliser has no effect on --dataset, which is standardised already")
     if OUT.value is not None and FORMAT.value == "table":
@@ -98,8 +100,8 @@ def main(files: list[str]) -> None:
         data_dir = Path(DATA_DIR.value)
         songs, refused = questions.hear_split(trained, DATASET.value, data_dir, SPLIT.value)
     answered = questions.ask(trained, songs)
-    if DATASET.value == trained.origin.dataset and SPLIT.value != "test":
-        answers.warn(SPLIT.value)
+    if DATASET.value is not None:
+        answers.warn(trained.origin, DATASET.value, SPLIT.value)
     answers.give(answered, refused, trained, FORMAT.value, OUT.value)
     if refused:
         command_line.fail(f"{len(refused)} of {len(refused) + len(songs)} songs were refused")

@@ -16,6 +16,7 @@ import numpy as np
 from msd_jax.errors import InputError
 from msd_jax.npz import read_npz
 
+SYNTHETIC = "synthetic"  # songs that are made up, without files
 COURSE_STEMS = {"msd10": "msd-10-genre", "msd25": "msd-25-genre"}
 COURSE_NUM_FEATURES = 25
 
@@ -161,6 +162,20 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
+def stem_of(name: str) -> str:
+    """The stem of a data set's files: of msd10 and msd25 the course's, else its name.
+
+    Raises:
+      InputError: if it can be no stem; commas part the names of several.
+    """
+    if not name or Path(name).name != name or name.startswith(".") or "," in name:
+        raise InputError(
+            f"{name!r} is no data set: give the name that its files begin with as dataset, their "
+            "folder as data_dir"
+        )
+    return COURSE_STEMS.get(name, name)
+
+
 def load_dataset(name: str, data_dir: Path) -> Dataset:
     """Reads and checks a data set in the course's layout.
 
@@ -174,7 +189,7 @@ def load_dataset(name: str, data_dir: Path) -> Dataset:
     Raises:
       InputError: for whatever is wrong with the files.
     """
-    stem = COURSE_STEMS.get(name, name)
+    stem = stem_of(name)
     if not _is_folder(data_dir):
         raise InputError(
             f"{data_dir}: no such folder: give the folder of {stem}-train.npz as data_dir"
@@ -211,7 +226,7 @@ def load_split(
     Raises:
       InputError: for whatever is wrong with the files.
     """
-    stem = COURSE_STEMS.get(name, name)
+    stem = stem_of(name)
     if split != "test":
         songs, names = _load_split(data_dir / f"{stem}-{split}.npz")
         return songs.inputs, songs.labels, names

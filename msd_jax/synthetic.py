@@ -20,7 +20,7 @@ at random, whatever their label. So no model is always right.
 
 import numpy as np
 
-from msd_jax.dataset import Dataset, Songs
+from msd_jax.dataset import SYNTHETIC, Dataset, Songs
 from msd_jax.normaliser import fit_normaliser, normalise
 
 NUM_SEGMENTS, NUM_FEATURES = 120, 25
@@ -167,4 +167,4 @@ def synthetic_dataset(seed: int = 0, sizes: tuple[int, int, int] = (2000, 500, 5
         raw.append(Songs(raw_songs(rng, labels), labels))
     normaliser = fit_normaliser(raw[0].inputs)
     train, valid, test = (Songs(normalise(normaliser, s.inputs), s.labels) for s in raw)
-    return Dataset("synthetic", train, valid, test, GENRE_NAMES)
+    return Dataset(SYNTHETIC, train, valid, test, GENRE_NAMES)

@@ -5,10 +5,12 @@ import io
 import json
 
 import numpy as np
+import pytest
 
 from experiments.asking import answers
 from experiments.asking.questions import Answers, Song
 from experiments.asking.song_files import Source
+from msd_jax.trained import Origin
 from tests.untrusted_files import make_trained
 
 
@@ -37,3 +39,28 @@ def test_csv_and_json_hold_every_probability_and_names_stay_names(capsys):
     assert "genre 1 0.70" in shown
     # By hand: 1 of 2 right; Wilson's interval for it is 0.5 +- 0.4056.
     assert "accuracy 50.00% (1 of 2 songs), 95% interval over songs [9.5, 90.5]" in shown
+
+
+@pytest.mark.parametrize(
+    ("fold", "dataset", "split", "words"),
+    [
+        (None, "msd-10-genre", "train", "the train songs trained these models"),
+        (None, "msd10", "valid", "the valid songs chose the epoch"),
+        (None, "msd10", "test", ""),
+        (None, "msd25", "train", ""),
+        # A fold's training songs come from all three files, the test set too.
+        (
+            "1/3",
+            "msd10",
+            "test",
+            "divided anew (--fold=1/3), and most of them trained these models",
+        ),
+        ("1/3", "msd10", "train", "divided anew (--fold=1/3)"),
+        ("1/3", "msd25", "test", ""),
+    ],
+)
+def test_songs_that_had_a_part_in_the_training_are_told(fold, dataset, split, words, capsys):
+    answers.warn(Origin("msd10", "abc", {}, 1, True, {"fold": fold}, {}), dataset, split)
+    said = " ".join(capsys.readouterr().err.split())
+    assert words in said
+    assert ("flatters" in said) == bool(words)

@@ -141,20 +141,20 @@ def test_a_finished_build_says_so_and_damage_or_other_arguments_are_refused(
     folder, built, tmp_path
 ):
     shutil.copytree(built, tmp_path / "copy")
-    out = f"--out_dir={tmp_path / 'copy'}"
-    assert "is finished" in build(folder, out).stdout
+    limit, out = "--time_limit=1", f"--out_dir={tmp_path / 'copy'}"
+    assert "is finished" in build(folder, limit, out).stdout
     assert output(tmp_path / "copy") == output(built)
     assert (
         "(seed: 123 there, 1 now): choose another --name"
-        in build(folder, out, "--seed=1", code=2).stderr
+        in build(folder, limit, out, "--seed=1", code=2).stderr
     )
     with (tmp_path / "copy" / "mine-train.npz").open("ab") as file:
         file.write(b"x")
-    assert "mine-train.npz is not as the build left it" in build(folder, out, code=2).stderr
+    assert "mine-train.npz is not as the build left it" in build(folder, limit, out, code=2).stderr
     (tmp_path / "copy" / "mine.json").write_text("{")
-    assert "mine.json: damaged, not JSON" in build(folder, out, code=2).stderr
+    assert "mine.json: damaged, not JSON" in build(folder, limit, out, code=2).stderr
     (tmp_path / "copy" / "mine.json").unlink()
-    assert "is there already, of no build" in build(folder, out, code=2).stderr
+    assert "is there already, of no build" in build(folder, limit, out, code=2).stderr
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,10 @@ def test_a_finished_build_says_so_and_damage_or_other_arguments_are_refused(
     [
         (["--h5_dir="], "--h5_dir is missing: give the folder"),
         (["--labels="], "--labels is missing: give the label file"),
-        (["--name=a/b"], "--name=a/b: a plain file name is needed"),
+        (["--name=a/b"], "'a/b' is no data set: give the name that its files begin with"),
+        (["--name=synthetic"], "--name=synthetic is another data set's: choose another name"),
+        (["--name=msd10"], "--name=msd10 is another data set's: choose another name"),
+        (["--name=a,b"], "'a,b' is no data set"),
         (["--valid_fraction=0"], "--valid_fraction=0: songs to validate with are needed"),
         (["--valid_fraction=0.5", "--test_fraction=0.5"], "leave no songs to train on"),
         (["--dataset_preset=msd10", "--genres=a,b"], "leave out one of it and --genres"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builds import ENVIRONMENT, build, command, label, output
+from tests.builds import ENVIRONMENT, build, command, label, output, songs
 from tests.track_files import track_path, write_hanging_track, write_track
 
 HOLD = ("--num_workers=2", "--time_limit=2.5")
@@ -59,6 +59,7 @@ def test_a_stopped_build_goes_on_to_the_same_bytes(many, tmp_path, sent, code):
     )  # fmt: skip
     # Nearly all is read; then the file that hangs holds the build.
     wait_until_read(process, tmp_path / "mine.build" / "manifest.sqlite", 64)
+    time.sleep(0.5)  # a commit that was seen half written would be taken back by a kill
     os.kill(process.pid, sent)
     _, error = process.communicate(timeout=60)
     assert process.returncode == code, error
@@ -71,3 +72,58 @@ def test_a_stopped_build_goes_on_to_the_same_bytes(many, tmp_path, sent, code):
     assert 64 <= read_before <= 300
     assert output(tmp_path) == output(many / "alone")
     assert not (tmp_path / "mine.build").exists()
+
+
+@pytest.fixture
+def ten(tmp_path) -> Path:
+    """Nine songs and a file that hangs the parser; a first build has read them and found too few
+    for what it was asked.
+    """
+    for number in range(9):
+        write_track(track_path(tmp_path / "h5", number), number, num_segments=8)
+    write_hanging_track(track_path(tmp_path / "h5", 9), 9)
+    (tmp_path / "labels.cls").write_text("".join(map(label, range(10))))
+    done = build(tmp_path, QUICK, "--min_per_genre=4", code=2)
+    assert "lower --min_per_genre" in done.stderr
+    return tmp_path
+
+
+QUICK = "--time_limit=0.5"
+
+
+def test_a_build_goes_on_without_reading_again(ten):
+    assert "10 of wanted genres, 10 of them read before" in build(ten, QUICK).stdout
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: os.truncate(path, 1000)])
+def test_features_that_were_lost_are_read_again(ten, damage):
+    damage(ten / "data" / "mine.build" / "raw.f32")
+    assert "10 of wanted genres, 1 of them read before" in build(ten, QUICK).stdout
+    build(ten, QUICK, "--out_dir=alone")
+    assert output(ten / "data") == output(ten / "alone")
+
+
+def test_other_limits_are_tried_on_the_files_that_were_too_much(ten):
+    """It hangs no more; the nine that were read are not read again."""
+    write_track(track_path(ten / "h5", 9), 9, num_segments=8)
+    assert "9 of them read before" in build(ten, "--time_limit=20").stdout
+    assert len(songs(ten / "data")) == 10
+    assert "is finished" in build(ten, QUICK).stdout  # no file was too much: limits do not matter
+
+
+def test_a_finished_build_that_left_files_out_is_no_answer_to_other_limits(ten):
+    build(ten, QUICK)
+    assert "is finished" in build(ten, QUICK).stdout
+    refused = build(ten, "--time_limit=20", code=2).stderr
+    assert "1 files were rejected within other limits of time and memory" in refused
+
+
+def test_label_files_of_one_name_are_told_apart(ten):
+    labels = (ten / "labels.cls").read_text()
+    for folder in ("a", "b"):
+        (ten / folder).mkdir()
+        (ten / folder / "x.cls").write_text(labels)
+    arguments = (QUICK, "--labels=a/x.cls,b/x.cls", "--out_dir=two")
+    build(ten, *arguments)
+    (ten / "a" / "x.cls").write_text(labels + "# changed\n")
+    assert "of another build (labels_sha256" in build(ten, *arguments, code=2).stderr

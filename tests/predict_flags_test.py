@@ -27,6 +27,7 @@ def parse(*arguments: str) -> list[str]:
         (["a.h5", "--workdir=r", "--split=test"], "--split has no effect without --dataset"),
         (["--workdir=r", "--dataset=d", "--normaliser=n"], "--normaliser has no effect on"),
         (["a.h5", "--workdir=r", "--out=o"], "--out has no effect on --format=table"),
+        (["--workdir=r", "--dataset=synthetic", "--data_dir=d"], "--data_dir has no effect on the"),
         (["a.h5", "--model=m", "--beta=3"], "--beta=3 has no effect on --model"),
         (["a.h5", "--workdir=/nope"], "/nope: not the folder of a run"),
         (["a.h5", "--model=/nope"], "/nope: no such file"),

@@ -14,8 +14,9 @@ from experiments.asking.questions import Answers, Song
 from experiments.asking.song_files import Refused
 from experiments.command.console import error_console, make_console
 from experiments.running.workdir import write_text
+from msd_jax.dataset import COURSE_STEMS
 from msd_jax.errors import InputError
-from msd_jax.trained import Trained
+from msd_jax.trained import Origin, Trained
 
 _LIKELIEST = 3
 _MOST_ROWS = 40
@@ -53,10 +54,21 @@ def describe(trained: Trained) -> list[str]:
     return lines
 
 
-def warn(split: str) -> None:
-    """Says why an accuracy on songs that had a part in the training is too good."""
+def warn(origin: Origin, dataset: str, split: str) -> None:
+    """Says why an accuracy on songs that had a part in the training is too good, if they had."""
+    if COURSE_STEMS.get(dataset, dataset) != COURSE_STEMS.get(origin.dataset, origin.dataset):
+        return
     part = {"train": "trained these models", "valid": "chose the epoch of each of these models"}
-    error_console().print(f"the {split} songs {part[split]}: an accuracy on them flatters")
+    fold = origin.flags.get("fold")
+    if fold:
+        words = f"all labelled songs were divided anew (--fold={fold}), and most of them " + (
+            "trained these models or chose their epochs"
+        )
+    elif split in part:
+        words = f"the {split} songs {part[split]}"
+    else:
+        return
+    error_console().print(f"{words}: an accuracy on them flatters")
 
 
 def accuracy_line(answers: Answers, genre_names: tuple[str, ...]) -> str | None:

@@ -10,7 +10,7 @@ import numpy as np
 from experiments.asking.song_files import Refused, Source, read_songs
 from experiments.command.console import EpochProgress, error_console
 from experiments.command.reading import TrackReader
-from msd_jax.dataset import load_split
+from msd_jax.dataset import SYNTHETIC, load_split
 from msd_jax.errors import InputError
 from msd_jax.normaliser import Normaliser, normalise
 from msd_jax.predictor import predict
@@ -96,7 +96,7 @@ def hear_files(trained: Trained, paths: Iterable[str]) -> tuple[list[Song], list
 def _split(
     trained: Trained, name: str, data_dir: Path, split: str
 ) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...] | None]:
-    if name != "synthetic":
+    if name != SYNTHETIC:
         return load_split(name, data_dir, split, len(trained.genre_names))
     dataset = synthetic_dataset()
     return *getattr(dataset, split), dataset.genre_names

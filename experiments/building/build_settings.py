@@ -2,12 +2,12 @@
 
 import dataclasses
 import os
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from absl import flags
 
 from experiments.command.reading import DEFAULT_LIMITS, Limits
+from msd_jax.dataset import SYNTHETIC, stem_of
 from msd_jax.errors import InputError
 from msd_jax.songs import CROPS
 from msd_jax.splits import METHODS
@@ -153,6 +153,7 @@ TIME_LIMIT = flags.DEFINE_float(
     DEFAULT_LIMITS.seconds,
     "Seconds that one file may take before it is rejected.",
     lower_bound=0.1,
+    upper_bound=1e6,
     flag_values=FLAGS,
 )
 MEMORY_LIMIT = flags.DEFINE_integer(
@@ -226,8 +227,8 @@ def read_build_settings() -> BuildSettings:
     for name in ("h5_dir", "labels", "name"):
         if not values[name]:
             raise InputError(f"--{name} is missing: give the {_GIVE[name]}")
-    if Path(values["name"]).name != values["name"] or values["name"].startswith("."):
-        raise InputError(f"--name={values['name']}: a plain file name is needed, as msd-mine")
+    if stem_of(values["name"]) != values["name"] or values["name"] == SYNTHETIC:
+        raise InputError(f"--name={values['name']} is another data set's: choose another name")
     preset = PRESETS.get(values["dataset_preset"])
     if preset and values["genres"]:
         raise InputError("--dataset_preset sets the genres: leave out one of it and --genres")

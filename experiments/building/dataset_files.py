@@ -25,6 +25,9 @@ class RawStore:
 
     A mapping would count every page that was touched as ours, and end us with SIGBUS where the disk
     is full.
+
+    Attributes:
+      holds_all: whether the file had its place already, so that what was written is there.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class RawStore:
         self._shape = (num_segments, NUM_FEATURES)
         self._size = _BYTES * num_segments * NUM_FEATURES
         self._file = path.open("r+b" if path.exists() else "x+b")
+        self.holds_all = os.fstat(self._file.fileno()).st_size >= num_slots * self._size
         if num_slots:
             os.posix_fallocate(self._file.fileno(), 0, num_slots * self._size)
 

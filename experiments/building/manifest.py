@@ -137,6 +137,24 @@ class Manifest:
             " AND (artist_id IS NOT NULL OR reason IS NOT NULL)"
         )
 
+    def forget_rejected(self, reasons: Sequence[str], identity: dict[str, Any]) -> None:
+        """Files that were rejected for these reasons are still to be read, by a build that is now
+        `identity`.
+        """
+        marks = ", ".join("?" * len(reasons))
+        self._database.execute(
+            f"UPDATE files SET reason = NULL, detail = NULL WHERE slot IS NOT NULL"
+            f" AND reason IN ({marks})",
+            tuple(reasons),
+        )
+        self._database.execute("UPDATE about SET identity = ?", (json.dumps(identity),))
+        self._database.commit()
+
+    def forget_songs(self) -> None:
+        """Files whose features were kept are still to be read."""
+        self._database.execute(f"UPDATE files SET artist_id = NULL, title = NULL WHERE {_USABLE}")
+        self._database.commit()
+
     def unread(self, size: int) -> Iterator[list[tuple[int, str]]]:
         """Slots and paths of the files still to read, in batches."""
         last = -1

@@ -25,19 +25,24 @@ from experiments.building.track_reading import find_files, label_files, read_fil
 from experiments.command.console import make_console
 from experiments.command.exits import EXIT_INTERRUPTED, fail
 from experiments.command.interruption import INTERRUPTION, Interruption, Stopped, until_stopped
+from experiments.command.reading import CRASHED, TOOK_TOO_LONG
 from msd_jax.errors import InputError
 from msd_jax.labels import Labels, read_labels
 from msd_jax.splits import SPLITS
 
 _PARTS = {"name", "songs", "rejected", "bad_label_lines", "sha256"}  # of NAME.json, shown on screen
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.ENOTDIR)
+_LIMITED = (TOOK_TOO_LONG, CRASHED)
 Line = dict[str, Any]
 
 
 def _identity(arguments: Line, settings: BuildSettings) -> Line:
-    """Arguments and the label files' contents."""
-    hashes = {Path(path).name: sha256_of(Path(path)) for path in settings.labels}
-    return {"arguments": arguments, "labels_sha256": hashes}
+    """Arguments and the label files' contents; and within which limits files are read."""
+    return {
+        "arguments": arguments,
+        "labels_sha256": {path: sha256_of(Path(path)) for path in settings.labels},
+        "limits": settings.limits._asdict(),
+    }
 
 
 def _check_same(there: Any, identity: Line, path: Path, remedy: str) -> None:
@@ -77,6 +82,11 @@ def _finished(settings: BuildSettings) -> Line | None:
     _check_same(report, _identity(settings.arguments(), settings), path, remedy)
     if not report.keys() >= _PARTS:
         raise InputError(f"{path}: not of a build: {remedy}")
+    lost = sum(report["rejected"].get(reason, 0) for reason in _LIMITED)
+    if lost and report.get("limits") != settings.limits._asdict():
+        raise InputError(
+            f"{path}: {lost} files were rejected within other limits of time and memory: {remedy}"
+        )
     for file, digest in report["sha256"].items():
         if not (folder / file).exists() or sha256_of(folder / file) != digest:
             raise InputError(
@@ -103,6 +113,8 @@ def _fill(
     if (there := manifest.identity()) is not None:
         _check_same(there, identity, manifest.path, f"remove {manifest.path.parent}")
         if manifest.lists(found):
+            if there.get("limits") != identity["limits"]:
+                manifest.forget_rejected(_LIMITED, identity)
             return
         console.print("the files are not those of the earlier start: all are read")
         found = until_stopped(find_files(Path(settings.h5_dir)), interruption)
@@ -157,9 +169,12 @@ def _build(settings: BuildSettings, console: Console, labels: Labels) -> Line:
         manifest = stack.enter_context(Manifest(scratch / "manifest.sqlite"))
         console.print(f"looking for track files in {settings.h5_dir}")
         _fill(settings, manifest, labels, interruption, console)
-        num_slots, num_read = manifest.num_slots, manifest.num_read
+        num_slots = manifest.num_slots
         store = RawStore(scratch / "raw.f32", num_slots, settings.num_segments, interruption)
         stack.callback(store.close)
+        if not store.holds_all:
+            manifest.forget_songs()
+        num_read = manifest.num_read
         before = f", {num_read:,} of them read before" if num_read else ""
         console.print(f"{manifest.num_files:,} files, {num_slots:,} of wanted genres{before}")
         with FileProgress(console, num_slots, num_read) as progress:

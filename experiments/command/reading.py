@@ -43,6 +43,8 @@ class Limits(NamedTuple):
 
 
 DEFAULT_LIMITS = Limits()
+# Why a file is rejected that may well be read within other limits.
+TOOK_TOO_LONG, CRASHED = "took too long", "crashed the parser"
 
 
 class _Died(Exception):  # noqa: N818  the process, not ours
@@ -143,9 +145,9 @@ class TrackReader:
         code = self._process.wait()
         self.close()
         if code == -signal.SIGALRM:
-            return _Died("took too long", f"more than {self.limits.seconds:g} s")
+            return _Died(TOOK_TOO_LONG, f"more than {self.limits.seconds:g} s")
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return _Died("crashed the parser", how)
+        return _Died(CRASHED, how)
 
 
 _idle: list[TrackReader] = []  # kept for the next call in this process

@@ -21,6 +21,7 @@ from experiments.reporting.page import document, judgement_words, number, report
 from experiments.reporting.seed_curves import seed_words
 from experiments.reporting.tables import Table
 from experiments.running.workdir import Line, read_json, write_text
+from msd_jax.dataset import SYNTHETIC
 from msd_jax.errors import InputError
 
 _HOW = (
@@ -42,7 +43,7 @@ def _what_was_run(study: Line, all_results: list[Results], unfinished: list[str]
             f"{results.dataset}: {len(results.points)} configurations, {len(results.seeds)} seeds"
             f"{folds}, {len(results.trainings)} trainings"
         )
-    if any(results.dataset == "synthetic" for results in all_results):
+    if any(results.dataset == SYNTHETIC for results in all_results):
         lines.append("Synthetic songs are made up: what they say is about the program, not music.")
     if study["size"] == "smoke":
         lines.append(

@@ -35,7 +35,7 @@ from experiments.running.workdir import (
     write_json,
 )
 from msd_jax import processes, sweep
-from msd_jax.dataset import Dataset, Songs, load_dataset
+from msd_jax.dataset import SYNTHETIC, Dataset, Songs, load_dataset
 from msd_jax.devices import make_layout, memory_budget, set_precision
 from msd_jax.errors import InputError
 from msd_jax.folds import divide
@@ -50,7 +50,7 @@ _FEW_TRIALS = 8
 
 def open_dataset(settings: Settings) -> Dataset:
     """The synthetic songs, or the files that the settings name, divided as they say."""
-    if settings.dataset == "synthetic":
+    if settings.dataset == SYNTHETIC:
         dataset = synthetic_dataset()
     else:
         dataset = load_dataset(settings.dataset, Path(settings.data_dir))

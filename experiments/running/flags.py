@@ -8,8 +8,6 @@ from experiments.command import process_flags
 from experiments.running import ensemble_flags, layer_flags, recipe_flags
 from msd_jax.config import BINARY_WEIGHTS, HEADS, MODELS, PRECISIONS, SECONDARIES
 
-_LARGEST = 1e30  # what is computed from it must stay in float32
-
 
 class _NumberList(flags.ArgumentParser):
     """A comma list of different numbers, each at least (or, if strict, above) zero or one."""
@@ -32,8 +30,6 @@ class _NumberList(flags.ArgumentParser):
             if not x >= self._least or (self._strict and x == self._least):
                 bound = "above" if self._strict else "at least"
                 raise ValueError(f"{x} is not allowed: it must be {bound} {self._least}")
-            if x > _LARGEST:
-                raise ValueError(f"{x} is not allowed: it must be below {_LARGEST:g}")
         return numbers
 
 

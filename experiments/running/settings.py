@@ -8,6 +8,7 @@ from absl import flags as absl_flags
 from experiments.command import process_flags
 from experiments.command.process_flags import DEFAULT_HEARTBEAT_SECONDS
 from experiments.running import flags
+from msd_jax.dataset import SYNTHETIC
 from msd_jax.errors import InputError
 
 _LSTMS = ("baseline", "ensemble", "multitask")
@@ -157,6 +158,8 @@ def read_settings() -> Settings:
     _fill(values, "secondary", _BY_SECONDARY)
     if not has_lstm:
         _refuse_lstm(values)
+    if absl_flags.FLAGS["data_dir"].present and values["dataset"] == SYNTHETIC:
+        raise InputError("--data_dir has no effect on the synthetic songs: name a --dataset in it")
     process_flags.check(values)
     values["heartbeat_seconds"] = values["heartbeat_seconds"] or DEFAULT_HEARTBEAT_SECONDS
     if values["num_hidden"] is None:

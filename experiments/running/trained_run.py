@@ -15,7 +15,7 @@ from experiments.running.settings import Settings
 from experiments.running.workdir import Line, read_json
 from msd_jax.checkpoints import Checkpoints
 from msd_jax.config import Config
-from msd_jax.dataset import COURSE_STEMS, Dataset
+from msd_jax.dataset import SYNTHETIC, Dataset, stem_of
 from msd_jax.errors import InputError
 from msd_jax.normaliser import load_normaliser
 from msd_jax.scale import InputStatistics, input_statistics
@@ -44,9 +44,10 @@ def find_normaliser(settings: Settings, dataset: Dataset) -> Path | None:
     Raises:
       InputError: if it is damaged or of songs of another shape.
     """
-    stem = COURSE_STEMS.get(settings.dataset, settings.dataset)
-    path = Path(settings.data_dir) / f"{stem}-normaliser.npz"
-    if settings.dataset == "synthetic" or not path.exists():
+    if settings.dataset == SYNTHETIC:
+        return None
+    path = Path(settings.data_dir) / f"{stem_of(settings.dataset)}-normaliser.npz"
+    if not path.exists():
         return None
     shape = load_normaliser(path)[0].mean.shape
     if shape != (dataset.num_segments, dataset.num_features):
