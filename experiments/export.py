@@ -39,6 +39,8 @@ def main() -> None:
     """Reads the flags and writes the files."""
     if WORKDIR.value is None or OUT.value is None:
         raise InputError("give --workdir=RUN_FOLDER and --out=FILE: what to export, and where to")
+    if PROGRAM.value is not None and Path(PROGRAM.value).resolve() == Path(OUT.value).resolve():
+        raise InputError("--out and --program are the same file: give each its own")
     # jax and all: not before the flags are known good
     from experiments.asking.exporting import export
 

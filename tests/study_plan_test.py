@@ -1,7 +1,6 @@
 """What a study trains: presets against their own commands, shared points, what is left out."""
 
 import itertools
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,7 @@ from experiments.studying import answer
 from experiments.studying.estimate import Rates, fit_rates, run_seconds
 from experiments.studying.flops import flops_per_song, num_scans
 from experiments.studying.grids import Point, boxes, make_grid
-from experiments.studying.options import REPORTS
 from experiments.studying.presets import ANSWER, EVERY, PRESETS
-from experiments.studying.study_folder import Study, StudyFolder
 from experiments.studying.study_plan import Run, choose_presets, grids_of, plan_runs
 from msd_jax.dataset import Dataset, Songs
 from msd_jax.errors import InputError
@@ -139,19 +136,6 @@ def test_folders_of_the_report_have_the_names_that_finished_studies_have():
     names = {run.folder.name for run in runs}
     assert "ensemble-linear-h100-m4-l2_0-b100-num_layers_2" in names
     assert "baseline-linear-h100-l2_0-b100-bidirectional" in names
-
-
-def test_a_study_folder_remembers_options_and_reads_studies_without(tmp_path):
-    asked = Study(("d",), "report", "text", 0, ("beyond",), "a command")
-    runs, left_out = plan_runs([], [REPORT], ["beyond", "6"], dataset(), folds=0)
-    StudyFolder(tmp_path, asked, settings()).keep(runs, left_out)
-    assert StudyFolder(tmp_path, asked, settings()).runs == runs
-    content = json.loads((tmp_path / "study.json").read_text())
-    for line in content["runs"]:
-        del line["box"]["options"]
-    (tmp_path / "study.json").write_text(json.dumps(content))
-    older = StudyFolder(tmp_path, asked, settings()).runs
-    assert {run.box.options for run in older} == {REPORTS}
 
 
 def test_folds_train_the_same_points_on_every_division():

@@ -206,6 +206,23 @@ def test_the_page_fits_a_phone_a_desk_and_a_sheet(tmp_path, html, width, medium)
     look_at(page, tmp_path, width)
 
 
+def check_that_damage_is_told_in_a_line(folder: Path, copy: Path) -> None:
+    """Of each file of a finished run that the report reads, and of the study's own."""
+    run_folder = min(folder.glob("runs/*/*-m*"))  # an ensemble
+    others = ("config.json", "summary.json", "metrics.jsonl", "predictions.npz")
+    files = [run_folder / name for name in others if (run_folder / name).exists()]
+    assert len(files) >= 3
+    there = copy / run_folder.relative_to(folder)
+    for file in [folder / "study.json", *files]:
+        for content in (b"", b"{}", b"[]", b"null\n", file.read_bytes()[:-20]):
+            shutil.copytree(run_folder, there, dirs_exist_ok=True)
+            shutil.copyfile(folder / "study.json", copy / "study.json")
+            (copy / file.relative_to(folder)).write_bytes(content)
+            with pytest.raises(InputError) as caught:
+                write_report(str(copy), str(copy))
+            assert "\n" not in str(caught.value), (file, content)
+
+
 def test_a_smoke_study_and_its_report(tmp_path):
     """One test, since the study is trained for all that is looked at."""
     folder = make_study(tmp_path)
@@ -213,6 +230,7 @@ def test_a_smoke_study_and_its_report(tmp_path):
     check_that_what_is_loaded_is_what_the_runs_found(folder)
     check_that_the_page_stands_alone_and_names_every_claim(folder)
     check_that_every_table_is_a_csv_file_of_numbers(folder)
+    check_that_damage_is_told_in_a_line(folder, tmp_path / "copy")
     check_that_a_study_that_is_done_says_so_and_another_is_refused(folder)
 
 

@@ -30,7 +30,7 @@ def export(workdir: str, choice: Choice, out: Path, program: Path | None) -> Non
       InputError: if there are none, a file cannot be written, or a program's library is missing.
     """
     if program is not None and importlib.util.find_spec("flatbuffers") is None:
-        raise InputError("--program needs flatbuffers: pip install 'msd_jax[export]'")
+        raise InputError("--program needs flatbuffers: python -m pip install -e '.[export]'")
     trained, console = load_chosen(workdir, None, choice), make_console()
     for line in describe(trained):
         console.print(printable(line))

@@ -52,6 +52,29 @@ def is_decisions(decisions: Any) -> bool:
     return isinstance(decisions, dict) and all(_is_count(x, least=1) for x in decisions.values())
 
 
+def is_config(config: Any) -> bool:
+    """Whether it can be config.json."""
+    return (
+        isinstance(config, dict)
+        and all(isinstance(config.get(n), dict) for n in ("flags", "songs", "versions", "device"))
+        and all(isinstance(config["flags"].get(n), str) for n in ("model", "dataset", "head"))
+        and _is_count(config["songs"].get("num_segments"), least=1)
+        and all(n in config["device"] for n in ("count", "kind", "platform"))
+        and isinstance(config.get("dataset_sha256"), str)
+    )
+
+
+def is_study(study: Any) -> bool:
+    """Whether it can be study.json."""
+    return (
+        isinstance(study, dict)
+        and isinstance(study.get("size"), str)
+        and all(isinstance(study.get(n), list) for n in ("commands", "left_out", "runs"))
+        and all(isinstance(x, str) for n in ("commands", "left_out") for x in study[n])
+        and all(isinstance(x, dict) for x in study["runs"])
+    )
+
+
 def _is_interval(x: Any) -> bool:
     return x is None or (
         isinstance(x, dict)
@@ -78,6 +101,7 @@ def is_summary(summary: Any) -> bool:
         isinstance(summary, dict)
         and all(isinstance(summary.get(n), str) for n in ("model", "dataset"))
         and is_number(summary.get("songs_per_second"))
+        and all(isinstance(genre, str) for genre in summary.get("genre_names", []))
         and all(isinstance(summary.get(n), list) and summary[n] for n in ("runs", "points"))
         and all(isinstance(run, dict) for run in summary["runs"])
         and all(_is_point(point) for point in summary["points"])

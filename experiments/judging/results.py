@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.command import checks
 from experiments.running.predictions import FILES, load_predictions, rules_of
 from experiments.running.workdir import TRIAL_NAMES, Line, read_json, read_lines
 from experiments.studying.grids import Point
 from experiments.studying.options import options_from
 from msd_jax import metrics
+from msd_jax.errors import InputError
 
 
 class HeldOut(NamedTuple):
@@ -111,9 +113,22 @@ def load_run(workdir: Path) -> tuple[Line, Line, list[Training]]:
     """The config, the summary and the trainings of a finished run.
 
     Raises:
-      InputError: if a file is missing or damaged.
+      InputError: if a file is missing or damaged, or they do not fit together.
     """
-    config, summary = read_json(workdir / "config.json"), read_json(workdir / "summary.json")
+    try:
+        return _load_run(workdir)
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise InputError(
+            f"{workdir}: its files do not fit together ({type(error).__name__}: {error}): remove "
+            "it, and start the same command again"
+        ) from error
+
+
+def _load_run(workdir: Path) -> tuple[Line, Line, list[Training]]:
+    config = read_json(workdir / "config.json", checks.is_config)
+    summary = read_json(workdir / "summary.json", checks.is_summary)
     lines = defaultdict(list)
     for line in read_lines(workdir / "metrics.jsonl"):
         lines[_key(line)].append(line)
@@ -130,6 +145,9 @@ def load_run(workdir: Path) -> tuple[Line, Line, list[Training]]:
         )  # fmt: skip
         held_out = {rule: _held_out(x[index], labels) for rule, x in log_probs.items()}
         curves = _curves(lines[_key(run)])
+        finite = curves["valid_accuracy"][np.isfinite(curves["valid_accuracy"])]
+        if run["final_valid_accuracy"] != (finite[-1] if len(finite) else None):
+            raise ValueError(f"metrics.jsonl lacks epochs of seed {run['seed']}")
         trainings.append(
             Training(point, run["seed"], flags["fold"], curves, held_out, workdir, index)
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from experiments.command import checks
 from experiments.judging.answer_claims import FAMILIES
 from experiments.judging.results import Results, load_results
 from experiments.judging.verdicts import Judgement
@@ -162,7 +163,7 @@ def write_report(workdir: str, out: str) -> str:
     path, target = Path(workdir), Path(out)
     if not (path / "study.json").exists():
         raise InputError(f"{path}: no study.json: give the --workdir of a study")
-    study = read_json(path / "study.json")
+    study = read_json(path / "study.json", checks.is_study)
     summaries = sorted(path.glob("runs/*/*/summary.json"))
     if not summaries:
         raise InputError(f"{path}: none of its runs is finished: start the study again")

@@ -3,7 +3,7 @@
 import dataclasses
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import jax
 from rich.console import Console
@@ -158,15 +158,28 @@ def conduct(study: Study, base: Settings, dry: bool) -> None:
     Raises:
       InputError: for what the user can mend.
     """
+    choose_presets(study.only)  # before anything is loaded or written
     start_jax(base)
     if not base.trials_per_chunk and jax.devices()[0].platform == "cpu":
         # On a CPU trials run one at a time, so chunks cost nothing and share their programs.
         base = dataclasses.replace(base, trials_per_chunk=base.num_seeds)
     console = make_console()
-    datasets: dict[str, Any] = {
+    datasets = {
         name: open_dataset(dataclasses.replace(base, dataset=name)) for name in study.datasets
     }
-    folder = StudyFolder(Path(base.workdir) if base.workdir else _default_path(study), study, base)
+    path = Path(base.workdir) if base.workdir else _default_path(study)
+    with StudyFolder(path, study, base, dry) as folder:
+        _conduct_in(folder, study, base, datasets, console, dry)
+
+
+def _conduct_in(
+    folder: StudyFolder,
+    study: Study,
+    base: Settings,
+    datasets: dict[str, Dataset],
+    console: Console,
+    dry: bool,
+) -> None:
     INTERRUPTION.advice = f"the same command with --workdir={folder.path} goes on"
     runs, left_out = _plan(study, folder, datasets)
     divided = {

@@ -26,13 +26,13 @@ def list_presets(size: str) -> None:
     """Prints every preset."""
     console = make_console()
     for name, preset in EVERY.items():
-        console.print(f"[bold]{name}[/bold]  {preset.title}", highlight=False)
+        console.print(f"{name}  {preset.title}")
         for command in preset.commands:
-            console.print(f"    python -m experiments.run {command}", markup=False)
+            console.print(f"    python -m experiments.run {command}")
         console.print(
             f"    {petaflops(name, size):.2f} PFLOP a seed on 40,000 songs (size {size}); "
-            f"report: {preset.reported}", markup=False
-        )  # fmt: skip
+            f"report: {preset.reported}"
+        )
     names = ", ".join(ANSWER)
     console.print(
         f"What several figures share is trained once. {names} are trained only with --only=all or "
