@@ -5,7 +5,14 @@ import pytest
 from scipy import stats
 
 from msd_jax import statistics
-from msd_jax.statistics import bootstrap_interval, holm, mcnemar, smallest_effect, wilcoxon
+from msd_jax.statistics import (
+    bootstrap_interval,
+    holm,
+    mcnemar,
+    median_interval,
+    smallest_effect,
+    wilcoxon,
+)
 
 
 def coverage(draw, truth: float, count: int) -> float:
@@ -47,6 +54,16 @@ def test_few_seeds_get_students_interval_and_equal_ones_a_point():
     np.testing.assert_allclose(few, (0.5, 0.5 - 0.24841, 0.5 + 0.24841), atol=1e-4)
     assert bootstrap_interval(np.full(10, 0.25)) == (0.25, 0.25, 0.25)
     assert bootstrap_interval(np.array([1.0])) == (1.0, None, None)
+
+
+def test_a_median_and_its_interval_by_hand():
+    """Of ten fair coins at most 1 falls on a side with (1 + 10) / 2^10 = 1.1%, at most 2 with 5.5%:
+    from the second to the ninth. Of five, none: 1 / 2^5 = 3.1% is too often.
+    """
+    values = np.array([3.0, 1.0, 2.0, 10.0, 4.0, 5.0, 7.0, 6.0, 9.0, 8000.0])
+    assert median_interval(values) == (5.5, 2.0, 10.0)
+    assert median_interval(np.arange(5.0)) == (2.0, None, None)
+    assert median_interval(np.arange(6.0)) == (2.5, 0.0, 5.0)
 
 
 def test_the_same_differences_give_the_same_interval():

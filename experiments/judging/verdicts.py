@@ -11,7 +11,14 @@ from experiments.judging.results import Results
 from experiments.judging.views import MEASURES, Measured, NotTrained, Reported
 from experiments.studying.grids import Grid
 from msd_jax.metrics import Interval
-from msd_jax.statistics import bootstrap_interval, holm, mcnemar, smallest_effect, wilcoxon
+from msd_jax.statistics import (
+    bootstrap_interval,
+    holm,
+    mcnemar,
+    median_interval,
+    smallest_effect,
+    wilcoxon,
+)
 
 SUPPORTED, CONTRADICTED, OPEN = "supported", "contradicted", "not resolved"
 LEVEL = 0.05
@@ -28,10 +35,11 @@ class SongTest(NamedTuple):
 class Judgement(NamedTuple):
     """A claim, by its name, on one measure.
 
-    n values; interval of their mean; p of Wilcoxon's test against the nearest bound of the claim;
-    corrected by Holm over the claims of this measure; smallest: the effect beyond that bound that n
-    such values show with power 80%; over_folds: least and greatest mean effect of a fold; reported:
-    the report's own effect by data set; missing: why it was not judged, or None.
+    n values; interval of their mean (over epochs: of their median); p of Wilcoxon's test against
+    the nearest bound of the claim; corrected by Holm over the claims of this measure; smallest: the
+    effect beyond that bound that n such values show with power 80%; over_folds: least and greatest
+    mean effect of a fold; reported: the report's own effect by data set; missing: why it was not
+    judged, or None.
     """
 
     name: str
@@ -126,8 +134,9 @@ def _judge(name: str, claim: Claim, view: Measured) -> Judgement:
     values = values[np.isfinite(values)]
     if len(values) == 0:
         return _unjudged(name, claim, view.measure, "every training diverged")
-    interval = bootstrap_interval(values)
-    distances = values - nearest_bound(claim, float(values.mean()))
+    is_time = claim.per == "epoch"  # an epoch in which the machine slept is not to count
+    interval = (median_interval if is_time else bootstrap_interval)(values)
+    distances = values - nearest_bound(claim, interval.mean or 0.0)
     return Judgement(
         name=name,
         claim=claim,
@@ -136,7 +145,7 @@ def _judge(name: str, claim: Claim, view: Measured) -> Judgement:
         interval=interval,
         p=wilcoxon(distances),
         corrected=None,
-        smallest=smallest_effect(distances),
+        smallest=None if is_time else smallest_effect(distances),
         verdict=OPEN,
         songs=song_test(view, claim.pair(view.grid))
         if claim.pair and view.measure == "held_out"

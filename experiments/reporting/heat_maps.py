@@ -10,7 +10,7 @@ from experiments.judging.views import Measured, NotTrained, Reported
 from experiments.studying.grids import Grid, Point, make_grid
 from experiments.studying.presets import ANSWER
 from msd_jax.metrics import Interval
-from msd_jax.statistics import bootstrap_interval
+from msd_jax.statistics import bootstrap_interval, median_interval
 
 # For data sets that the report does not have, its numbers on both of its own.
 _REPORTED_SETS = ("msd10", "msd25")
@@ -114,7 +114,7 @@ def draw(heat_map: HeatMap, view: Measured, measure: str) -> DrawnMap | None:
                 continue
             values = values[np.isfinite(values)]
             if len(values):
-                interval = bootstrap_interval(values)
+                interval = (median_interval if measure == "seconds" else bootstrap_interval)(values)
                 is_smoke = view.grid.size == "smoke"  # its widths stand for others
                 reported = {} if is_smoke else _reported(cell, column, measure)
                 cells.append(Cell(row, column, interval, len(values), reported))

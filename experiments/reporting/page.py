@@ -162,9 +162,9 @@ def heat_map(drawn: DrawnMap) -> str:
     )
     unit = "s" if drawn.measure == "seconds" else "%"
     title = f"{spec.heading}{_IN_TITLE[drawn.measure]}"
-    over = "epochs" if drawn.measure == "seconds" else "seeds"
-    caption = f"{MEASURE_WORDS[drawn.measure].capitalize()} ({unit}), mean over {over} with its "
-    caption += f"95% interval. {sentence(drawn)}"
+    middle = "median over epochs" if drawn.measure == "seconds" else "mean over seeds"
+    caption = f"{MEASURE_WORDS[drawn.measure].capitalize()} ({unit}), {middle} with its 95% "
+    caption += f"interval. {sentence(drawn)}"
     return (
         f"<figure><h3>{escape(title)}</h3><table class=heat><thead><tr>"
         f"<th>{escape(spec.row_name)}</th>{head}</tr></thead><tbody>{rows}</tbody></table>"

@@ -29,10 +29,7 @@ def _reported_line(point: Point, metric: str, ours: str) -> tuple[np.ndarray | N
     for dataset in dict.fromkeys((ours, "msd10", "msd25")):
         logged = reported_curves().get((dataset, point), {})
         if metric in logged:
-            label = f"2017 run, {dataset.upper()}"
-            if metric.endswith("loss"):
-                label += ", its penalty included"
-            return logged[metric] * _POINTS.get(metric, 1.0), label
+            return logged[metric] * _POINTS.get(metric, 1.0), f"2017 run, {dataset.upper()}"
     return None, ""
 
 
@@ -107,7 +104,9 @@ def curve_pictures(view: Measured, prefix: str) -> list[Picture]:
         except NotTrained:
             continue
         svg = figures.curves(f"{prefix}c{index}", lines, spec.y_name, spec.title)
-        pictures.append(Picture(spec.title, svg, _ends(lines)))
+        has_logged_error = "nats" in spec.y_name and any(x.reported is not None for x in lines)
+        tail = " The 2017 run's error has its penalty in it." if has_logged_error else ""
+        pictures.append(Picture(spec.title, svg, _ends(lines) + tail))
     return pictures
 
 

@@ -31,7 +31,7 @@ _HOW = (
     "is below 5% after Holm's correction over the claims of its table and measure. What could "
     "have been shown is the distance from that bound that so many seeds of this spread show with "
     "power 80%, before the correction. Seeds are the unit: intervals do not hold the choice of the "
-    "songs. Of seconds an epoch the unit is the epoch. McNemar's exact test is over the test songs "
+    "songs. Seconds an epoch are medians over epochs. McNemar's exact test is over the test songs "
     "of one seed."
 )
 
