@@ -7,6 +7,7 @@ make bench
 from absl import flags
 
 from experiments.command import command_line
+from experiments.command.storage import output_file
 from msd_jax.errors import InputError
 
 ROUNDS = flags.DEFINE_integer(
@@ -21,6 +22,7 @@ HOST_DEVICES = flags.DEFINE_integer(
     0,
     "CPU devices, where there is no accelerator; 0 is one a core.",
     lower_bound=0,
+    upper_bound=1024,
 )
 
 GROUPS = {"Benchmark": (ROUNDS, TRIALS, OUT, HOST_DEVICES)}
@@ -30,9 +32,10 @@ def main() -> None:
     """Reads the flags and measures."""
     if not TRIALS.value or not all(n.isdecimal() and int(n) > 0 for n in TRIALS.value):
         raise InputError("--trials: give whole numbers above 0, separated by commas")
+    out = output_file("out", OUT.value)
     from experiments.measuring.rows import measure
 
-    measure([int(n) for n in TRIALS.value], ROUNDS.value, HOST_DEVICES.value, OUT.value)
+    measure([int(n) for n in TRIALS.value], ROUNDS.value, HOST_DEVICES.value, out)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,10 @@ config, genres, T, F, crop, normaliser; where they come from: grid point, flags,
 set's sha256. It is a safetensors file, nothing in it is ever run.
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from experiments.command import command_line
+from experiments.command.storage import output_file
 from experiments.running import model_choice
 from msd_jax.errors import InputError
 
@@ -39,13 +38,14 @@ def main() -> None:
     """Reads the flags and writes the files."""
     if WORKDIR.value is None or OUT.value is None:
         raise InputError("give --workdir=RUN_FOLDER and --out=FILE: what to export, and where to")
-    if PROGRAM.value is not None and Path(PROGRAM.value).resolve() == Path(OUT.value).resolve():
+    out = output_file("out", OUT.value)
+    program = None if PROGRAM.value is None else output_file("program", PROGRAM.value)
+    if program is not None and program.resolve() == out.resolve():
         raise InputError("--out and --program are the same file: give each its own")
     # jax and all: not before the flags are known good
     from experiments.asking.exporting import export
 
-    program = None if PROGRAM.value is None else Path(PROGRAM.value)
-    export(WORKDIR.value, model_choice.read(FLAGS), Path(OUT.value), program)
+    export(WORKDIR.value, model_choice.read(FLAGS), out, program)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 from absl import flags
 
 from experiments.command import command_line
+from experiments.command.storage import output_file
 from experiments.running import model_choice
 from msd_jax.errors import InputError
 
@@ -79,6 +80,8 @@ def _check(files: list[str]) -> None:
         raise InputError("--normaliser has no effect on --dataset, which is standardised already")
     if OUT.value is not None and FORMAT.value == "table":
         raise InputError("--out has no effect on --format=table: take --format=csv or json")
+    if OUT.value is not None:
+        output_file("out", OUT.value)
     point = model_choice.read(FLAGS).words()
     if MODEL.value is not None and model_choice.read(FLAGS).point:
         raise InputError(f"{point} has no effect on --model: a model file holds one grid point")

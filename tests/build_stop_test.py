@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.builds import ENVIRONMENT, build, command, label, output, songs
+from tests.ends_test import small_disk
 from tests.track_files import track_path, write_hanging_track, write_track
 
 HOLD = ("--num_workers=2", "--time_limit=2.5")
@@ -72,6 +73,16 @@ def test_a_stopped_build_goes_on_to_the_same_bytes(many, tmp_path, sent, code):
     assert 64 <= read_before <= 300
     assert output(tmp_path) == output(many / "alone")
     assert not (tmp_path / "mine.build").exists()
+
+
+def test_a_full_disk_ends_in_one_line_and_with_room_the_build_goes_on(many, tmp_path):
+    """300 songs of 800 bytes do not fit 100 kB."""
+    with small_disk(tmp_path / "disk", "100k") as disk:
+        error = build(many, *HOLD, f"--out_dir={disk}", code=74).stderr
+        assert "No space left on device: start the same command again" in error
+        subprocess.run(["mount", "-o", "remount,size=20M", disk], check=True)
+        build(many, *HOLD, f"--out_dir={disk}")
+        assert output(disk) == output(many / "alone")
 
 
 @pytest.fixture

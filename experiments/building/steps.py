@@ -1,6 +1,5 @@
 """A whole build: find the track files, read them, choose songs, write the data set."""
 
-import errno
 import json
 import shutil
 import sqlite3
@@ -26,12 +25,12 @@ from experiments.command.console import make_console
 from experiments.command.exits import EXIT_INTERRUPTED, fail
 from experiments.command.interruption import INTERRUPTION, Interruption, Stopped, until_stopped
 from experiments.command.reading import CRASHED, TOOK_TOO_LONG
+from experiments.command.storage import StorageError, refusal
 from msd_jax.errors import InputError
 from msd_jax.labels import Labels, read_labels
 from msd_jax.splits import SPLITS
 
 _PARTS = {"name", "songs", "rejected", "bad_label_lines", "sha256"}  # of NAME.json, shown on screen
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.ENOTDIR)
 _LIMITED = (TOOK_TOO_LONG, CRASHED)
 Line = dict[str, Any]
 
@@ -163,7 +162,12 @@ def _write(
 
 def _build(settings: BuildSettings, console: Console, labels: Labels) -> Line:
     scratch = Path(settings.out_dir) / f"{settings.name}.build"
-    scratch.mkdir(parents=True, exist_ok=True)
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{scratch}: cannot be made ({error.strerror}): choose another --out_dir or --name"
+        ) from error
     with ExitStack() as stack:
         interruption = stack.enter_context(INTERRUPTION.postponed())
         manifest = stack.enter_context(Manifest(scratch / "manifest.sqlite"))
@@ -206,16 +210,13 @@ def build(settings: BuildSettings) -> None:
         fail("stopped by a signal; the same command goes on where it was", EXIT_INTERRUPTED)
     except sqlite3.DatabaseError as error:
         scratch = Path(settings.out_dir) / f"{settings.name}.build"
-        raise InputError(
-            f"{scratch}: {error}: if the disk is not full, remove the folder to start afresh"
-        ) from error
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            raise StorageError(f"{scratch}: {error}") from error
+        raise InputError(f"{scratch}: {error}: remove the folder to start afresh") from error
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
+        if refusal(error) is None:
             raise
-        raise InputError(
-            f"{error.filename or settings.out_dir}: {error.strerror}: mend that, or choose another "
-            "--out_dir; the same command goes on where it was"
-        ) from error
+        raise StorageError(f"{error.filename or settings.out_dir}: {error.strerror}") from error
     console.print(songs_table(report))
     if report["rejected"] or report["bad_label_lines"]:
         console.print(rejects_table(report))

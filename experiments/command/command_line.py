@@ -10,7 +10,7 @@ from absl import app, flags, logging
 
 from experiments.command.exits import EXIT_INTERRUPTED, EXIT_STORAGE, fail
 from experiments.command.interruption import INTERRUPTION
-from experiments.command.storage import StorageError
+from experiments.command.storage import StorageError, explain_path
 from msd_jax.errors import InputError
 
 Groups = Mapping[str, Sequence[flags.FlagHolder]]
@@ -102,6 +102,11 @@ def run(
             fail(f"{error}: {INTERRUPTION.advice}", EXIT_STORAGE)
         except BrokenPipeError:
             _hang_up()
+        except OSError as error:
+            reason = explain_path(error)
+            if reason is None:
+                raise
+            fail(reason)
 
     # Orbax tells of every save, and of what goes wrong with pages of its own; we say it in a line.
     logging.set_verbosity(logging.FATAL)

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from msd_jax.errors import InputError
+
 _REFUSALS = (
     errno.ENOSPC,
     errno.EDQUOT,
@@ -15,6 +17,10 @@ _REFUSALS = (
     errno.EPERM,
     errno.EIO,
 )
+
+
+# What is wrong with a path that somebody typed.
+_NO_PATH = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EEXIST)
 
 
 class StorageError(Exception):
@@ -32,6 +38,29 @@ def refusal(error: BaseException | None) -> str | None:
                 return os.strerror(number)
         error = error.__cause__ or error.__context__
     return None
+
+
+def explain_path(error: OSError) -> str | None:
+    """What is wrong with the path that an error is about; None if it is not that."""
+    if error.errno not in _NO_PATH or error.filename is None:
+        return None
+    name = os.fsdecode(error.filename)
+    shown = name if len(name) < 200 else f"{name[:100]}...{name[-40:]}"
+    return f"{shown}: {os.strerror(error.errno)}: give another path"
+
+
+def output_file(flag: str, value: str) -> Path:
+    """The path of a file that a flag says is to be written.
+
+    Raises:
+      InputError: if it can be none, before the work is done that it is for.
+    """
+    path = Path(value)
+    if not path.name or path.is_dir():
+        raise InputError(f"--{flag}={value}: the name of a file is needed")
+    if not path.parent.is_dir():
+        raise InputError(f"--{flag}={value}: there is no folder {path.parent}: make it first")
+    return path
 
 
 @contextlib.contextmanager

@@ -192,7 +192,7 @@ def _say_epoch(console: Console, epoch: dict[str, Any]) -> None:
     )
 
 
-def measure(trials: Sequence[int], rounds: int, host_devices: int, out: str) -> None:
+def measure(trials: Sequence[int], rounds: int, host_devices: int, out: Path) -> None:
     """Runs all contenders and writes `out`."""
     cores = len(os.sched_getaffinity(0))
     jax.config.update("jax_num_cpu_devices", host_devices or cores)
@@ -228,8 +228,8 @@ def measure(trials: Sequence[int], rounds: int, host_devices: int, out: str) -> 
     names = ("jax", "jaxlib", "flax", "optax", "numpy", *["torch"][: int(has_torch())])
     versions = {name: importlib.metadata.version(name) for name in names}
     written = {"machine": machine, "versions": versions, "rows": rows, "epoch": compared}
-    write_json(Path(out), written)
     console.print(machine, versions)
     console.print(make_table(rows))
     _say_epoch(console, compared)
+    write_json(out, written)
     console.print(f"{rounds} rounds, medians; written to {out}")
