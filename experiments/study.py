@@ -76,6 +76,9 @@ def main() -> None:
     """Reads the flags and trains."""
     _refuse_others()
     if LIST.value:
+        for holder in (holder for holders in GROUPS.values() for holder in holders):
+            if holder.present and holder.name not in ("list", "size"):
+                raise InputError(f"--{holder.name} has no effect on --list: leave it out")
         from experiments.studying.study_list import list_presets
 
         list_presets(SIZE.value)

@@ -130,6 +130,16 @@ def test_a_flag_of_a_single_run_is_refused(tmp_path):
     assert "--model has no effect on a study" in error
 
 
+def test_the_list_is_of_the_figures_alone(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.study", "--list", "--size=full"],
+        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("2a  ")
+    assert "python -m experiments.run --model=ensemble" in done.stdout
+    assert "--dataset has no effect on --list" in run(tmp_path, "--list", code=2).stderr
+
+
 def check_that_the_page_stands_alone_and_names_every_claim(folder: Path) -> None:
     html = (folder / "report.html").read_text()
     assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", html)

@@ -160,6 +160,10 @@ def read_settings() -> Settings:
         _refuse_lstm(values)
     if absl_flags.FLAGS["data_dir"].present and values["dataset"] == SYNTHETIC:
         raise InputError("--data_dir has no effect on the synthetic songs: name a --dataset in it")
+    if values["workdir"] == "":
+        raise InputError("--workdir is empty: name a folder, or leave it out")
+    if values["force_new"] and values["workdir"] is None:
+        raise InputError("--force_new has no effect without --workdir: leave it out")
     process_flags.check(values)
     values["heartbeat_seconds"] = values["heartbeat_seconds"] or DEFAULT_HEARTBEAT_SECONDS
     if values["num_hidden"] is None:
