@@ -3,7 +3,7 @@
 A song goes one way through the modules; each knows only what stands left of it:
 
     songs, tracks, labels, splits, normaliser -> dataset, synthetic -> snippets -> lstm
-        -> layers, readout -> networks, decomposition -> models, pooling -> losses, objective
+        -> layers, readout -> networks, decomposition -> losses, pooling -> models, objective
         -> batches, evaluation -> train
         -> devices, sweep -> checkpoints
 
@@ -11,5 +11,6 @@ Once trained (`trained`, `model_file`), models are asked by `predictor`, after `
 the song.
 
 Axes, everywhere: N songs, B batch, T segments, F features, M members, H hidden, K genres, R trials,
-E epochs.
+E epochs; C classifiers of a decomposition, D directions, S seeds of one configuration. Arrays of
+another rank than is said raise AssertionError.
 """

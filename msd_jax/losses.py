@@ -17,6 +17,9 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) 
 
     Returns:
       [...], -log softmax(logits)[label] where nothing is smoothed.
+
+    Raises:
+      AssertionError: if the shapes do not fit together.
     """
     chex.assert_equal_shape_prefix([logits, labels], labels.ndim)
     chex.assert_rank(logits, labels.ndim + 1)
@@ -38,7 +41,11 @@ def binary_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
     Returns:
       [..., K], one value per genre.
+
+    Raises:
+      AssertionError: if the shapes do not fit together.
     """
+    chex.assert_equal_shape_prefix([logits, labels], labels.ndim)
     chex.assert_rank(logits, labels.ndim + 1)
     answers = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
     return optax.sigmoid_binary_cross_entropy(logits, answers)
@@ -49,10 +56,13 @@ def yes_no_cross_entropy(logits: jax.Array, answers: jax.Array) -> jax.Array:
 
     Args:
       logits: [...], of "yes".
-      answers: bool [...], of the same shape; another shape raises.
+      answers: bool [...].
 
     Returns:
       [...].
+
+    Raises:
+      AssertionError: if the shapes differ.
     """
     chex.assert_equal_shape([logits, answers])
     return optax.sigmoid_binary_cross_entropy(logits, answers.astype(logits.dtype))
@@ -81,11 +91,15 @@ def squared_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
 
     Args:
       predictions: [...].
-      targets: [...], of the same shape; another shape raises.
+      targets: [...].
 
     Returns:
       [...].
+
+    Raises:
+      AssertionError: if the shapes differ.
     """
+    chex.assert_equal_shape([predictions, targets])
     return optax.squared_error(predictions, targets)
 
 

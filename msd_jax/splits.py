@@ -104,6 +104,6 @@ def artist_split(
 def split_songs(
     method: str, entries: Sequence[Entry], valid_fraction: float, test_fraction: float, seed: int
 ) -> dict[str, str]:
-    """`random_split` or `artist_split`, by name."""
+    """`random_split` or `artist_split`, by name; KeyError for another one."""
     split = {"random": random_split, "artist": artist_split}[method]
     return split(entries, valid_fraction, test_fraction, seed)

@@ -64,11 +64,12 @@ def _levels(sizes: np.ndarray) -> np.ndarray:
 
 
 def wilcoxon(differences: np.ndarray) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test that differences [n] are symmetric about 0.
+    """Two-sided p of the signed-rank test that differences [n] are symmetric about 0.
 
-    Exact. Where differences are tied or 0 (Pratt's way), over all 2^n signs for up to 13 seeds,
-    else over 9,999 drawn ones. 1 where all differences are 0. Sizes that differ by less than a
-    ten-thousandth of the largest (or 1e-9) are tied, and as small ones are 0.
+    Wilcoxon, "Individual comparisons by ranking methods" (1945). Exact; where differences are tied
+    or 0 (Pratt, 1959), over all 2^n signs for up to 13 seeds, else over 9,999 drawn ones. 1 where
+    all differences are 0. Sizes that differ by less than a ten-thousandth of the largest (or 1e-9)
+    are tied, and as small ones are 0.
     """
     sizes = _levels(np.abs(differences))
     if not sizes.any():
@@ -88,7 +89,7 @@ def wilcoxon(differences: np.ndarray) -> float:
 
 
 def mcnemar(first_right: np.ndarray, second_right: np.ndarray) -> float:
-    """Two-sided p of the exact McNemar test that two classifiers are right equally often.
+    """Two-sided p of the exact test of McNemar (1947) that two classifiers are right equally often.
 
     Args:
       first_right: bool [N], whether the first is right, song by song.

@@ -208,7 +208,11 @@ def _compile_programs(config: Config, layout: Layout, train: Songs, valid: Songs
 
 
 def device_bytes(program: jax.stages.Compiled) -> int:
-    """Memory that a program takes on each device, from the compiler's own account."""
+    """Memory that a program takes on each device, from the compiler's own account.
+
+    Raises:
+      InputError: if the backend keeps no account.
+    """
     memory = program.memory_analysis()
     if memory is None:
         raise InputError("this backend does not tell a program's memory: give --trials_per_chunk")

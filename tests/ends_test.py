@@ -69,10 +69,10 @@ from experiments.command.watchdog import Watchdog
 import time
 def wait_for_another_process():
     time.sleep(60)
-with Watchdog(0.5, "go on") as watchdog:
-    for _ in range(4):  # longer than 0.5 seconds, but with progress
+with Watchdog(2, "go on") as watchdog:
+    for _ in range(5):  # longer than 2 seconds, but with progress
         watchdog.beat()
-        time.sleep(0.2)
+        time.sleep(0.5)
     print("ready", flush=True)
     wait_for_another_process()
 """)
@@ -80,7 +80,7 @@ with Watchdog(0.5, "go on") as watchdog:
     assert process.returncode == 75
     assert "in wait_for_another_process" in error
     last = error.splitlines()[-1]
-    assert last == "error: no progress for 0.5 s (--step_timeout); the stacks are above; go on"
+    assert last == "error: no progress for 2 s (--step_timeout); the stacks are above; go on"
 
 
 HOLDER = """
@@ -177,13 +177,26 @@ def test_a_full_disk_ends_in_one_line_and_with_room_the_run_goes_on(tmp_path, da
         assert final_arrays(disk / "run") == final_arrays(tmp_path / "alone")
 
 
-def test_signals_reach_a_run_that_has_only_just_begun(tmp_path, data_dir):
+def wait_until_caught(process: subprocess.Popen, number: signal.Signals) -> None:
+    """Until a process has a handler of its own for a signal: Linux tells in hexadecimal."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+        caught = next(line for line in lines if line.startswith("SigCgt:")).split()[1]
+        if int(caught, 16) >> (number - 1) & 1:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"no handler for {number.name}")
+
+
+def test_signals_reach_a_run_that_has_only_just_begun(tmp_path):
     """While jax is being imported or the songs are read: one line and code 75, no traceback."""
     command = [sys.executable, "-m", "experiments.run", f"--workdir={tmp_path}"]
-    for delay in (0.6, 1.2):
+    for delay in (0.0, 0.6):
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+        wait_until_caught(process, signal.SIGTERM)
         time.sleep(delay)
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=60)

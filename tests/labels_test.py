@@ -85,7 +85,7 @@ def test_spellings():
 
 @needs_real_data
 def test_the_real_label_files_are_read_whole():
-    """Counts of facts.md and of `cut -f2 | sort | uniq -c`."""
+    """Counts of `cut -f2 | sort | uniq -c`."""
     tagtraum = read_labels([REAL_DATA / "labels" / "msd_tagtraum_cd1.cls"])
     assert len(tagtraum.genres) == 133_676
     assert (tagtraum.conflicts, tagtraum.bad_lines) == ({}, [])

@@ -137,9 +137,10 @@ def test_numerical_gradients(seed):
     [
         lambda: losses.squared_error(jnp.zeros((2, 3)), jnp.zeros((1, 3))),
         lambda: losses.cross_entropy(jnp.zeros((2, 3)), jnp.zeros(1, int)),
-        lambda: losses.binary_cross_entropy(jnp.zeros((2, 3)), jnp.zeros(3, int)),
+        lambda: losses.binary_cross_entropy(jnp.zeros((2, 3)), jnp.zeros(1, int)),
+        lambda: losses.yes_no_cross_entropy(jnp.zeros((2, 3)), jnp.zeros((1, 3), bool)),
     ],
 )
 def test_shapes_that_do_not_match_raise_and_never_broadcast(call):
-    with pytest.raises((AssertionError, ValueError, TypeError)):
+    with pytest.raises(AssertionError):
         call()

@@ -1,5 +1,7 @@
 """E and its terms, the gradients that it gives, and what a model predicts."""
 
+from unittest import mock
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -11,7 +13,7 @@ from msd_jax.batches import Batch
 from msd_jax.config import POOLINGS
 from msd_jax.hyperparams import Hyperparams
 from msd_jax.models import EnsembleParams, PoolWeights, weights
-from msd_jax.objective import network_terms, objective, predictions
+from msd_jax.objective import POOL_WEIGHTS_L2, network_terms, objective, predictions
 from msd_jax.optimiser import init_optimiser
 from msd_jax.step import train_step
 from tests.models_test import KEY, B, F, T, config, make, songs
@@ -83,6 +85,22 @@ def test_joint_weights_change_the_members():
     )
     assert max(float(jnp.abs(x).max()) for x in jax.tree.leaves(extra)) > 1e-3
     np.testing.assert_allclose(felt.pool_weights.mean, alone.pool_weights.mean, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["learnt", "joint"])
+def test_weights_of_snippets_have_an_l2_of_their_own(kind):
+    """1e-3 times half the sum of squares (section 4.2): its gradient is the weights themselves."""
+    model = make(model="ensemble", num_snippets=2, pool_weights=kind)
+    tilt = jnp.array([1.0, -1.0])
+    params = model.init(KEY)
+    tilted = params._replace(pool_weights=params.pool_weights._replace(product=tilt))
+
+    def gradient(l2_of_weights: float) -> jax.Array:
+        with mock.patch("msd_jax.objective.POOL_WEIGHTS_L2", l2_of_weights):
+            return evaluate(model, tilted)[1].pool_weights.product
+
+    assert POOL_WEIGHTS_L2 == 1e-3
+    np.testing.assert_allclose(gradient(1.0) - gradient(0.0), tilt, atol=1e-5)
 
 
 def test_one_snippet_is_the_baseline():
@@ -190,6 +208,9 @@ def test_l2_falls_on_kernels_alone():
     params = make(model="baseline", head="relu").init(KEY)
     shapes = sorted(w.shape for w in weights(params))
     assert shapes == [(6, 4), (6, 6), (9, 24)]
+    # Of an ensemble those of its members, each with an axis of two, and not its weights [2].
+    members = make(model="ensemble", num_snippets=2).init(KEY).members
+    assert sorted(w.shape for w in weights(members)) == [(2, 6, 4), (2, 9, 24)]
 
 
 def test_autoencoder_error_is_the_mean_over_elements():

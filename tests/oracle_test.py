@@ -105,7 +105,7 @@ def test_logits_and_cross_entropy(dtype):
 def test_objective_and_every_gradient(dtype, name, secondary, secondary_term):
     params = network(dtype, secondary)
     model = make_model(CONFIGS[name])
-    # Only the baseline's loss has the L2 term in it: oracle.md.
+    # Of the reference values only the baseline's loss has the L2 term in it.
     weights = hparams(float(oracle()["l2"]) if name == "baseline" else 0.0)
     (loss, report), grads = jax.jit(
         jax.value_and_grad(lambda p: objective(model, p, weights, *batch(dtype)), has_aux=True)

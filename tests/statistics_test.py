@@ -37,17 +37,6 @@ def test_intervals_of_ten_seeds_hold_the_truth_as_often_as_they_say(kind, monkey
     assert coverage(draw, truth, 600) == pytest.approx(0.95, abs=0.027)
 
 
-def test_the_plain_bootstrap_would_not_hold_it(monkeypatch):
-    """Why it is studentised: percentiles of resampled means hold the truth in about 90%."""
-    rng = np.random.default_rng(2)
-    held = 0
-    for _ in range(600):
-        d = rng.normal(0.0, 1.0, 10)
-        low, high = np.quantile(rng.choice(d, (1000, 10)).mean(axis=1), [0.025, 0.975])
-        held += low <= 0.0 <= high
-    assert held / 600 < 0.925
-
-
 def test_few_seeds_get_students_interval_and_equal_ones_a_point():
     # 0.4, 0.5, 0.6: mean 0.5, std 0.1, t(2 degrees, 97.5%) = 4.3027 from a printed table.
     few = bootstrap_interval(np.array([0.4, 0.5, 0.6]))

@@ -148,7 +148,7 @@ def test_folds_train_the_same_points_on_every_division():
 
 
 def test_the_codes_networks():
-    """facts of the report's code: a ReLU layer; on MSD25 50 units in each of 4 members, and 200
+    """What the report's code had: a ReLU layer; on MSD25 50 units in each of 4 members, and 200
     units under the binary task.
     """
     grid = make_grid("report", "code", "msd25")

@@ -12,7 +12,6 @@ from experiments.command import checks
 from msd_jax.errors import InputError
 from tests.mutations import LINE, SUMMARY, UNTRUSTED, equal, mutate
 from tests.npz_test import npy, write_zip
-from tests.real_data import needs_real_data
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -37,11 +36,6 @@ def test_damaged_files_load_to_valid_content_or_end_in_one_line(tmp_path, name):
         else:
             assert not kind.must_equal or equal(loaded, expected)
     assert refused > 20 or "labels (text)" in name  # a bad line of those is set aside, not fatal
-
-
-@needs_real_data
-def test_the_real_files_are_among_them():
-    assert {"real songs (npz)", "real labels (npz)"} <= UNTRUSTED.keys()
 
 
 def test_what_a_run_writes_passes_the_checks():
