@@ -81,7 +81,7 @@ class Checkpoints:
     """The checkpoints of one part of a sweep; a context manager, for saving goes on behind it.
 
     Attributes:
-      set_aside: steps that did not verify at `restore`, with the reason, newest first.
+      set_aside: steps that did not verify, with the reason, newest first; renamed by `restore`.
     """
 
     def __init__(
@@ -166,11 +166,15 @@ class Checkpoints:
         Returns:
           It; None if nothing was ever saved.
 
+        Damaged ones are set aside once an older one is found sound: where none is, the reason may
+        be another, such as too little memory, and the next time they may be read.
+
         Raises:
           InputError: if the checkpoint belongs to another config or other data, or if there are
             checkpoints and every one is damaged, now or set aside before.
           ValueError: if a sound checkpoint is not of the structure of `like`.
         """
+        found_damaged: list[tuple[int, str]] = []
         for step in processes.decide(lambda: sorted(self._manager.all_steps(), reverse=True)):
             arrays: dict[str, np.ndarray] = {}
             about: dict[str, Any] = {}
@@ -178,20 +182,23 @@ class Checkpoints:
             try:
                 with _quiet():
                     arrays, about = self._restore_verified(step)
+            except MemoryError:
+                raise
             except Exception as error:  # orbax and tensorstore raise many types on damage
                 damage = " ".join(str(error).split())[:200] or type(error).__name__
             damages = [found for found in processes.gather(damage) if found is not None]
             if damages:
-                self._set_aside(step, damages[0])
+                found_damaged.append((step, damages[0]))
                 continue
             self._check_belongs(step, about["belongs"])
+            for damaged in found_damaged:
+                self._set_aside(*damaged)
             return Restored(step, unflatten(like, arrays), about["notes"])
-        damaged = processes.decide(
-            lambda: sorted(p.name for p in self._directory.glob("corrupt-*"))
-        )
-        if damaged:
+        before = processes.decide(lambda: sorted(p.name for p in self._directory.glob("corrupt-*")))
+        now = [f"{step}: {reason}" for step, reason in found_damaged]
+        if now or before:
             raise InputError(
-                f"{self._directory}: every checkpoint is damaged ({', '.join(damaged)}): "
+                f"{self._directory}: every checkpoint is damaged ({', '.join(now + before)}): "
                 "start afresh in another workdir"
             )
         return None
@@ -223,15 +230,23 @@ class Checkpoints:
         self.set_aside.append((step, reason))
 
     def restore_arrays(self) -> dict[str, np.ndarray]:
-        """All arrays of the newest checkpoint by dotted path, host arrays without padding.
+        """All arrays of the newest checkpoint that verifies, by dotted path, host arrays without
+        padding; those that do not are told in `set_aside` and left where they are.
 
         Raises:
-          ValueError: if there is none, or it does not match its hashes.
+          ValueError: if there is none.
         """
-        step = self._manager.latest_step()
-        if step is None:
-            raise ValueError(f"{self._directory} holds no checkpoint")
-        return self._restore_verified(step)[0]
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            try:
+                return self._restore_verified(step)[0]
+            except MemoryError:
+                raise
+            except Exception as error:  # orbax and tensorstore raise many types on damage
+                self.set_aside.append((step, " ".join(str(error).split())[:200]))
+        reasons = "; ".join(f"{step}: {reason}" for step, reason in self.set_aside)
+        raise ValueError(
+            f"{self._directory} holds no sound checkpoint ({reasons or 'none at all'})"
+        )
 
     def _restore_verified(self, step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The arrays of a checkpoint, and what is known about it."""

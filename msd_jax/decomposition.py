@@ -33,7 +33,8 @@ def num_classifiers(decomposition: str, num_genres: int) -> int:
     Raises:
       KeyError: for a decomposition that asks no questions.
     """
-    return {"one_vs_all": num_genres, "round_robin": len(pairs(num_genres))}[decomposition]
+    num_pairs = num_genres * (num_genres - 1) // 2
+    return {"one_vs_all": num_genres, "round_robin": num_pairs}[decomposition]
 
 
 def questions(decomposition: str, labels: jax.Array, num_genres: int) -> Questions:

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from msd_jax.config import Config
+from msd_jax.decomposition import num_classifiers
 from msd_jax.errors import InputError
 from msd_jax.normaliser import Normaliser
 from msd_jax.npz import machine_memory
@@ -155,6 +156,10 @@ def _interpret(text: str, arrays: dict[str, np.ndarray]) -> Trained:
     genre_names, crop = _genre_names(described["genre_names"]), described["crop"]
     _require(len(genre_names) == config.num_genres, "genre_names are not as many as the genres")
     _require(crop is None or crop in CROPS, "crop")
+    asked = config.decomposition if config.model == "ensemble" else "none"
+    num_networks = 1 if asked == "none" else num_classifiers(asked, config.num_genres)
+    held = sum(array.size for array in arrays.values())
+    _require(num_networks <= held, "it holds fewer numbers than its networks have")
     like = _like(config, len(trials), has_normaliser=crop is not None)
     tree = unflatten(like, arrays)
     _require(len(arrays) == len(jax.tree.leaves(like)), "it holds arrays of no part of the model")
@@ -188,6 +193,7 @@ def load_model(path: Path) -> Trained:
         TypeError,
         KeyError,
         AttributeError,
+        MemoryError,
         OverflowError,
         RecursionError,
     ) as error:

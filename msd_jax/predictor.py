@@ -42,10 +42,11 @@ def vote(config: Config, params: Any, inputs: jax.Array) -> Predictions:
       inputs: [B, T, F], standardised.
 
     Returns:
-      The Predictions.
+      The Predictions, from float32 products on every device.
     """
     inputs = inputs.astype(jnp.float32)
-    said = jax.lax.map(lambda trial: _of_one_trial(config, trial, inputs), params)
+    with jax.default_matmul_precision("highest"):
+        said = jax.lax.map(lambda trial: _of_one_trial(config, trial, inputs), params)
     if said.snippet_log_probs is None:
         return Predictions(mean_pool(said.log_probs), None)
     return Predictions(mean_pool(said.log_probs), jax.vmap(mean_pool, 1)(said.snippet_log_probs))

@@ -58,7 +58,7 @@ def random_split(
     for members in _by_genre(entries).values():
         order = draw_order([entry.track_id for entry in members], "split", seed)
         num_valid = _held_out(len(order), valid_fraction, 2)
-        num_test = _held_out(len(order), test_fraction, 3)
+        num_test = min(_held_out(len(order), test_fraction, 3), len(order) - num_valid)
         sizes = {"valid": num_valid, "test": num_test}
         sizes["train"] = len(order) - num_valid - num_test
         splits = [split for split, size in sizes.items() for _ in range(size)]

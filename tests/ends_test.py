@@ -63,6 +63,18 @@ def test_the_first_sigint_asks_and_the_second_ends_at_once():
     assert error == "error: stopped at once; start the same command again\n"
 
 
+def test_a_ctrl_c_after_sigterm_is_the_first():
+    process = start(POSTPONED)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    assert "stopping after the step under way" in process.stderr.readline()
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    assert process.returncode == 130
+
+
 def test_no_progress_ends_in_the_stacks_of_all_threads():
     process = start("""
 from experiments.command.watchdog import Watchdog

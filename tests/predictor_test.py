@@ -12,7 +12,7 @@ from msd_jax.layers import LayerParams
 from msd_jax.lstm import LSTMParams
 from msd_jax.models import EnsembleParams, PoolWeights, make_model
 from msd_jax.networks import MLPParams, NetworkParams
-from msd_jax.predictor import predict
+from msd_jax.predictor import predict, vote
 from msd_jax.program import to_program
 from tests.small import CONFIG, ENSEMBLE, RICH, ROUND_ROBIN, F, K, T, make_songs
 
@@ -104,6 +104,15 @@ def test_a_song_is_answered_alike_in_any_company(num_songs):
 def test_no_songs_have_no_answers():
     said = predict(ENSEMBLE, stacked(ENSEMBLE, 2), np.zeros((0, T, F), np.float16))
     assert (said.log_probs.shape, said.snippet_log_probs.shape) == ((0, K), (2, 0, K))
+
+
+def test_answers_come_from_float32_products_on_every_device():
+    """Some GPUs take TF32 where nothing is asked; a run is trained and tested in float32."""
+    params, inputs = stacked(CONFIG, 2), make_songs(3).inputs
+    asked = jax.jit(lambda x: vote(CONFIG, params, x).log_probs).lower(inputs).as_text()
+    products = [line for line in asked.splitlines() if "dot_general" in line]
+    assert products
+    assert all("precision = [HIGHEST, HIGHEST]" in line for line in products)
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,16 @@ def test_random_split_by_hand():
     assert "test" not in random_split(entries, 0.25, 0, 0).values()
 
 
+@pytest.mark.parametrize("fractions", [(0.05, 0.9), (0.1, 0.85), (0.02, 0.9)])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 10])
+def test_small_genres_are_split_under_any_fractions(fractions, size):
+    """One to validate with and a rounded share to test with may be more songs than there are."""
+    entries = [Entry(f"{i}", "AR", "a") for i in range(size)]
+    split_of = random_split(entries, *fractions, 0)
+    assert len(split_of) == size
+    assert list(split_of.values()).count("valid") == (size > 1)
+
+
 def test_the_reports_sizes():
     entries = [Entry(f"{i}", "AR", "a") for i in range(6000)]
     assert Counter(random_split(entries, 1 / 6, 1 / 6, 123).values()) == {

@@ -113,6 +113,15 @@ def test_a_signal_in_mid_epoch_saves_every_step_and_the_end_has_the_same_bits(
     assert alone == stopped
 
 
+def test_a_chunk_begins_at_a_pace_of_its_own():
+    """The trials before had stopped, so their last steps took no time."""
+    _, program = make_program()
+    program.train_pace.seconds_per_step = 1e-9
+    assert program.train_pace.steps(800) == 800
+    program.begin_chunk()
+    assert program.train_pace.steps(800) == program.valid_pace.steps(800) == 1
+
+
 def test_a_call_takes_one_step_at_first_and_then_what_fits_three_seconds():
     pace, done = Pace(), []
 

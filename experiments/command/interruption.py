@@ -46,18 +46,18 @@ class Interruption:
 
     def _listen(self, receiver: int) -> None:
         """The thread: each byte is the number of a signal, 0 the end of the context."""
-        heard = False
+        interrupted = False
         while (number := os.read(receiver, 1)) != b"\0" and number:
             if number[0] not in SIGNALS:
                 continue
             self.requested = signal.Signals(number[0])
             if not self._is_postponed:
                 self._leave(EXIT_INTERRUPTED, f"stopped by a signal; {self.advice}")
-            if heard and self.requested == signal.SIGINT:
-                self._leave(EXIT_AT_ONCE, f"stopped at once; {self.advice}")
-            if not heard and self.requested == signal.SIGINT:
+            if self.requested == signal.SIGINT:
+                if interrupted:
+                    self._leave(EXIT_AT_ONCE, f"stopped at once; {self.advice}")
                 print("stopping after the step under way (Ctrl-C: at once)", file=sys.stderr)
-            heard = True
+                interrupted = True
 
     def _leave(self, code: int, message: str) -> NoReturn:
         """Ends the program from the thread, whatever the others do."""

@@ -53,6 +53,10 @@ class Program:
     train_pace: Pace = dataclasses.field(default_factory=Pace)
     valid_pace: Pace = dataclasses.field(default_factory=Pace)
 
+    def begin_chunk(self) -> None:
+        """Forgets the pace: the last steps of other trials were quick where these had stopped."""
+        self.train_pace, self.valid_pace = Pace(), Pace()
+
     @functools.cached_property
     def compiled(self) -> Programs:
         """See `sweep.make_programs`."""

@@ -1,6 +1,7 @@
 """A whole run: from settings to summary.json, with its words on screen."""
 
 import contextlib
+import dataclasses
 import functools
 import os
 import sys
@@ -216,6 +217,9 @@ def execute(settings: Settings, ward: Ward | None = None) -> None:
       StorageError: if the disk takes no more.
     """
     start_jax(settings)
+    # All or none: what it looks at is gathered from every process.
+    debug_nans = processes.decide(lambda: settings.debug_nans)
+    settings = dataclasses.replace(settings, debug_nans=debug_nans)
     console = make_console(quiet=not processes.leads())
     dataset = processes.together(lambda: open_dataset(settings))
     plan = make_plan(settings, dataset)

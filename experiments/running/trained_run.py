@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.command.console import error_console
 from experiments.running.model_choice import POINT_FLAGS, Choice
 from experiments.running.plan import describe, make_parts
 from experiments.running.settings import Settings
@@ -91,13 +92,16 @@ def _restore(folder: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{folder}: no checkpoint yet: let the run go on first")
     try:
         with Checkpoints(folder, read_only=True) as checkpoints:
-            return checkpoints.restore_arrays()
+            arrays = checkpoints.restore_arrays()
     except Exception as error:  # orbax and tensorstore raise many types on damage
         reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{folder}: its last checkpoint cannot be read ({reason}): start the run again with "
-            "the same command, which goes back to the one before"
-        ) from error
+        raise InputError(f"{folder}: no checkpoint can be read ({reason}): train anew") from error
+    for step, reason in checkpoints.set_aside:
+        error_console().print(
+            f"{folder / str(step)} is damaged ({reason}): the one before it is asked, which may "
+            "not know the last best epoch"
+        )
+    return arrays
 
 
 def _of_chunk(folder: Path, trials: list[tuple[int, _Candidate]]) -> Iterator[_Candidate]:

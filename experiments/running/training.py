@@ -171,6 +171,7 @@ def train_part(session: Session, program: Program, part: Part, name: str) -> Tra
       Stopped: after a signal, with the steps that are done saved.
     """
     num_epochs, size = session.settings.num_epochs, len(part.trials)
+    program.begin_chunk()
     inputs = sweep.place_inputs(part.trials, program.layout)
     folder = session.workdir.checkpoints / name
     with Checkpoints(folder, session.belongs) as checkpoints:
