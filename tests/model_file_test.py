@@ -177,7 +177,7 @@ def test_crafted_texts_are_refused(tmp_path, changes):
 
 
 def test_more_networks_than_the_file_has_numbers_are_refused_at_once(tmp_path):
-    """A round robin of 200,000 genres would be 20 billion networks, whose shapes alone fill memory."""
+    """A round robin of 200,000 genres is 20 billion networks, whose shapes alone fill memory."""
     names = [str(i) for i in range(200_000)]
     change = changing(
         config__num_genres=len(names), config__decomposition="round_robin", genre_names=names
