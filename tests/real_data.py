@@ -7,9 +7,7 @@ import pytest
 
 _DEFAULT = Path(__file__).parents[1] / ".." / "shared" / "data"
 REAL_DATA = Path(os.environ.get("MSD_JAX_REAL_DATA", _DEFAULT)).resolve()
-ORACLE = REAL_DATA.parent / "reference" / "oracle.npz"
 
 needs_real_data = pytest.mark.skipif(
     not REAL_DATA.is_dir(), reason=f"no real songs in {REAL_DATA} (set MSD_JAX_REAL_DATA)"
 )
-needs_oracle = pytest.mark.skipif(not ORACLE.is_file(), reason=f"no reference values at {ORACLE}")
