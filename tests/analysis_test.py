@@ -107,9 +107,9 @@ def test_a_file_that_is_no_text_or_no_file_is_refused(tmp_path):
 
 
 def test_bombs_are_refused_in_a_moment(tmp_path, monkeypatch):
-    start = time.monotonic()
+    start = time.process_time()
     for bomb in ("[" * 10**6, '{"segments":' * 10**5, "1" * 10**6):
         refusal(write(tmp_path, bomb))
     monkeypatch.setattr(analysis, "MAX_BYTES", 2**20)
     assert refusal(write(tmp_path, " " * (2**20 + 1))).startswith("too large: an analysis has at")
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2

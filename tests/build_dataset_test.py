@@ -192,7 +192,7 @@ def test_a_finished_build_says_so_and_damage_or_other_arguments_are_refused(
 def test_what_a_user_can_get_wrong_is_one_line_and_code_2(folder, tmp_path, arguments, words):
     (folder / "empty").mkdir(exist_ok=True)
     (folder / "strange.cls").write_text(f"{track_id(999)}\tRap\n")
-    done = build(folder, "--time_limit=0.5", f"--out_dir={tmp_path}", *arguments, code=2)
+    done = build(folder, "--time_limit=1", f"--out_dir={tmp_path}", *arguments, code=2)
     assert done.stderr.startswith("error: ")
     assert words in done.stderr
     assert output(tmp_path) == {}
@@ -200,7 +200,7 @@ def test_what_a_user_can_get_wrong_is_one_line_and_code_2(folder, tmp_path, argu
 
 def test_genres_in_their_order_balanced_and_artists_kept_apart(folder, tmp_path):
     """What was read for one choice of songs is not read again for another."""
-    out = (f"--out_dir={tmp_path}", "--time_limit=0.5", "--genres=rap,new_age")
+    out = (f"--out_dir={tmp_path}", "--time_limit=1", "--genres=rap,new_age")
     refused = build(folder, *out, "--min_per_genre=9", code=2)
     assert "fewer than 9 usable songs of rap, new_age" in refused.stderr
     arguments = ("--max_per_genre=5", "--split=artist", "--valid_fraction=0.3", "--test_fraction=0")

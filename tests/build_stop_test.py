@@ -99,7 +99,7 @@ def ten(tmp_path) -> Path:
     return tmp_path
 
 
-QUICK = "--time_limit=0.5"
+QUICK = "--time_limit=1"
 
 
 def test_a_build_goes_on_without_reading_again(ten):

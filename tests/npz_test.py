@@ -98,19 +98,19 @@ def test_refuses_unknown_npy_versions(tmp_path, version):
 def test_refuses_a_header_that_lies_about_its_size_and_is_quick_about_it(tmp_path, shape):
     # The member holds two float32; 200 TB is declared by the second shape.
     path = write_zip(tmp_path / "a.npz", x=npy("<f4", shape, bytes(8)))
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(InputError, match=r"a\.npz: x declares .* and holds 8"):
         read_npz(path, ("x",))
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_refuses_more_than_the_memory_though_zip_and_header_agree(tmp_path):
     header = npy("<f4", (50 * 2**40,))  # 200 TB, in a file of a few hundred bytes
     path = write_zip(tmp_path / "a.npz", claimed=len(header) + 200 * 2**40, x=header + bytes(100))
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(InputError, match=r"a\.npz: declares 219,902,325,555,200 bytes, more than"):
         read_npz(path, ("x",))
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_refuses_arrays_that_are_too_much_for_the_memory_only_together(tmp_path):
