@@ -5,7 +5,7 @@ A song goes one way through the modules; each knows only what stands left of it:
     songs, tracks, labels, splits, normaliser -> dataset, synthetic -> snippets -> lstm
         -> layers, readout -> networks, decomposition -> losses, pooling -> models, objective
         -> batches, evaluation -> train
-        -> devices, sweep -> checkpoints
+        -> devices, sweep -> digests, checkpoints
 
 Once trained (`trained`, `model_file`), models are asked by `predictor`, after `scale` has looked at
 the song.

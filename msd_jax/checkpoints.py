@@ -12,7 +12,6 @@ collective, see `processes.py`.
 
 import contextlib
 import gc
-import hashlib
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,38 +23,11 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from msd_jax import processes
+from msd_jax.digests import digest, digests, row_digests
 from msd_jax.errors import InputError
 from msd_jax.trees import flatten, unflatten
 
 KEEP = 2
-
-
-def _row_digests(array: jax.Array | np.ndarray, num_rows: int) -> np.ndarray:
-    """The sha256 of each of the first rows, [num_rows, 32]; zeros where this process has none."""
-    if isinstance(array, jax.Array):
-        parts = [(s.index[0].start or 0, np.asarray(s.data)) for s in array.addressable_shards]
-    else:
-        parts = [(0, array)]
-    digests = np.zeros((num_rows, 32), np.uint8)
-    for start, rows in parts:
-        for index, row in enumerate(rows[: max(0, num_rows - start)], start):
-            digest = hashlib.sha256(np.ascontiguousarray(row).tobytes()).digest()
-            digests[index] = np.frombuffer(digest, np.uint8)
-    return digests
-
-
-def _digest(array: jax.Array | np.ndarray, row_digests: np.ndarray) -> str:
-    """The sha256 of an array's type, its shape without the padding, and its rows' sha256."""
-    header = f"{array.dtype.str}{(len(row_digests), *array.shape[1:])}".encode()
-    return hashlib.sha256(header + row_digests.tobytes()).hexdigest()
-
-
-def _digests(arrays: Mapping[str, Any], num_trials: int | None) -> dict[str, str]:
-    """The digest of each array, from what each process holds of it."""
-    sizes = [len(x) if num_trials is None else num_trials for x in arrays.values()]
-    rows = [_row_digests(x, size) for x, size in zip(arrays.values(), sizes, strict=True)]
-    merged = np.split(processes.merge(np.concatenate(rows)), np.cumsum(sizes)[:-1])
-    return {name: _digest(x, rows) for (name, x), rows in zip(arrays.items(), merged, strict=True)}
 
 
 class Restored(NamedTuple):
@@ -143,7 +115,7 @@ class Checkpoints:
             for name, leaf in flatten(tree).items()
         }
         about = {
-            "digests": _digests(arrays, num_trials),
+            "digests": digests(arrays, num_trials),
             "num_trials": num_trials,
             "belongs": dict(self._belongs or {}),
             "notes": dict(notes or {}),
@@ -252,12 +224,12 @@ class Checkpoints:
         """The arrays of a checkpoint, and what is known about it."""
         items = ocp.args.Composite(about=ocp.args.JsonRestore())
         about = self._manager.restore(step, args=items)["about"]
-        digests, num_trials = about["digests"], about["num_trials"]
-        on_host = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in digests}
+        expected, num_trials = about["digests"], about["num_trials"]
+        on_host = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in expected}
         items = ocp.args.Composite(arrays=ocp.args.PyTreeRestore(restore_args=on_host))
         restored = self._manager.restore(step, args=items)["arrays"]
-        arrays = {name: restored[name][:num_trials] for name in digests}
+        arrays = {name: restored[name][:num_trials] for name in expected}
         for name, array in arrays.items():
-            if _digest(array, _row_digests(array, len(array))) != digests[name]:
+            if digest(array, row_digests(array, len(array))) != expected[name]:
                 raise ValueError(f"{name} does not match its sha256")
         return arrays, about
