@@ -113,9 +113,13 @@ def jax_peer(
         params = init(key)
         return params, optimizer.init(params)
 
-    # One model is not vmapped: cuDNN's layer has no rule for it.
-    keys = jax.random.split(jax.random.key(0), trials)
-    states = jax.jit(jax.vmap(start))(keys) if trials > 1 else jax.jit(start)(keys[0])
+    # One model is not vmapped: cuDNN's layer has no rule for it. Initial values never are: batches
+    # of QR decompositions wait for each other in jaxlib's threads until none is left.
+    begin = jax.jit(start)
+    begun = [
+        jax.block_until_ready(begin(key)) for key in jax.random.split(jax.random.key(0), trials)
+    ]
+    states = jax.tree.map(lambda *models: jnp.stack(models), *begun) if trials > 1 else begun[0]
     program = jax.jit(jax.vmap(train, (0, None)) if trials > 1 else train)
     since = time.perf_counter()
     compiled = program.lower(states, data).compile()

@@ -198,7 +198,7 @@ def measure(trials: Sequence[int], rounds: int, host_devices: int, out: Path) ->
     jax.config.update("jax_num_cpu_devices", host_devices or cores)
     set_precision("highest")
     console, size = make_console(), Size()
-    epoch = _epoch()  # first: after flax's peer its programs were seen to hang
+    epoch = _epoch()
     on_cpu = jax.devices()[0].platform == "cpu"
     with ExitStack() as stack:
         contenders = []
