@@ -61,9 +61,7 @@ def warn(origin: Origin, dataset: str, split: str) -> None:
     part = {"train": "trained these models", "valid": "chose the epoch of each of these models"}
     fold = origin.flags.get("fold")
     if fold:
-        words = f"all labelled songs were divided anew (--fold={fold}), and most of them " + (
-            "trained these models or chose their epochs"
-        )
+        words = f"most labelled songs had a part in the training (--fold={fold} divided them anew)"
     elif split in part:
         words = f"the {split} songs {part[split]}"
     else:

@@ -20,7 +20,7 @@ _REFUSALS = (
 
 
 # What is wrong with a path that somebody typed.
-_NO_PATH = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EEXIST)
+_NO_PATH = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
 
 
 class StorageError(Exception):

@@ -93,6 +93,8 @@ def _restore(folder: Path) -> dict[str, np.ndarray]:
     try:
         with Checkpoints(folder, read_only=True) as checkpoints:
             arrays = checkpoints.restore_arrays()
+    except MemoryError:
+        raise  # no damage
     except Exception as error:  # orbax and tensorstore raise many types on damage
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{folder}: no checkpoint can be read ({reason}): train anew") from error
