@@ -75,24 +75,33 @@ def test_a_ctrl_c_after_sigterm_is_the_first():
     assert process.returncode == 130
 
 
+def test_where_nobody_reads_the_output_it_ends_quietly_with_1():
+    nobody, out = os.pipe()
+    os.close(nobody)
+    command = [sys.executable, "-m", "experiments.run", "--help"]
+    done = subprocess.run(command, cwd=ROOT, stdout=out, stderr=subprocess.PIPE, text=True)
+    os.close(out)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_no_progress_ends_in_the_stacks_of_all_threads():
     process = start("""
 from experiments.command.watchdog import Watchdog
 import time
 def wait_for_another_process():
     time.sleep(60)
-with Watchdog(2, "go on") as watchdog:
-    for _ in range(5):  # longer than 2 seconds, but with progress
+with Watchdog(4, "go on") as watchdog:
+    for _ in range(5):  # longer than 4 seconds, but with progress
         watchdog.beat()
-        time.sleep(0.5)
+        time.sleep(1)
     print("ready", flush=True)
     wait_for_another_process()
 """)
-    _, error = process.communicate(timeout=10)
+    _, error = process.communicate(timeout=30)
     assert process.returncode == 75
     assert "in wait_for_another_process" in error
     last = error.splitlines()[-1]
-    assert last == "error: no progress for 2 s (--step_timeout); the stacks are above; go on"
+    assert last == "error: no progress for 4 s (--step_timeout); the stacks are above; go on"
 
 
 HOLDER = """

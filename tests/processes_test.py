@@ -56,7 +56,7 @@ def start(open_process) -> Callable[..., list[subprocess.Popen]]:
 
     def start_all(count: int, workdir: Path, *arguments: str) -> list[subprocess.Popen]:
         shared = [f"--coordinator=localhost:{free_port()}", f"--num_processes={count}"]
-        shared += ["--host_devices=1", "--heartbeat_seconds=3"]
+        shared += ["--host_devices=1", "--heartbeat_seconds=5"]
         shared = [*command(workdir, *arguments), *shared]
         return [open_process([*shared, f"--process_id={number}"]) for number in range(count)]
 
@@ -69,7 +69,7 @@ def finish(process: subprocess.Popen) -> tuple[int, str, str]:
 
 
 # The model that compiles soonest; batches of 6, which two devices could divide.
-LONG = ["--model=mlp", "--num_epochs=16", "--num_seeds=3", "--learning_rate=0.01", "--batch_size=6"]
+LONG = ["--model=mlp", "--num_epochs=24", "--num_seeds=3", "--learning_rate=0.01", "--batch_size=6"]
 
 
 def test_processes_that_are_stopped_and_killed_end_with_the_bits_of_one_left_alone(
@@ -115,6 +115,30 @@ def test_processes_that_are_stopped_and_killed_end_with_the_bits_of_one_left_alo
     assert final_arrays(shared) == final_arrays(alone)
 
 
+def test_processes_that_were_given_different_flags_end_before_anything_is_written(
+    tmp_path,
+    data_dir,  # noqa: F811
+    open_process,
+):
+    shared = [f"--coordinator=localhost:{free_port()}", "--num_processes=2", "--host_devices=1"]
+    both = [
+        open_process(
+            [
+                *command(tmp_path / "run", *tiny(data_dir, *LONG), *shared),
+                f"--process_id={number}",
+                f"--seed={number}",
+            ]
+        )
+        for number in range(2)
+    ]
+    ended = [finish(process) for process in both]
+    assert [code for code, _, _ in ended] == [2, 2], ended
+    told = "process 1 was given another seed than process 0: give all the same"
+    assert any(told in error for _, _, error in ended), ended
+    assert all(len(error.splitlines()) <= 1 for _, _, error in ended), ended
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
 GUARDED = """
 import sys, time
 from experiments.command.guard import guarded
@@ -123,14 +147,14 @@ def work(ward):
     import jax
     from msd_jax import processes
     jax.config.update("jax_num_cpu_devices", 1)
-    processes.start(f"localhost:{sys.argv[1]}", 2, int(sys.argv[2]), heartbeat_seconds=3)
+    processes.start(f"localhost:{sys.argv[1]}", 2, int(sys.argv[2]), heartbeat_seconds=5)
     ward.tell(["here", "there"], "runs/x")
     number = jax.process_index()
     print(processes.gather({"number": number}), processes.decide(lambda: number), flush=True)
     if sys.argv[3] == "wait":
         time.sleep(60)
 
-guarded(work, heartbeat_seconds=3)
+guarded(work, heartbeat_seconds=5)
 """
 
 

@@ -58,13 +58,11 @@ def test_the_pool_keeps_a_process_for_calls_with_the_same_limits(tmp_path):
 def test_a_file_that_hangs_the_parser_is_one_rejected_file(tmp_path):
     paths = [write_track(tmp_path / f"{i}.h5", i) for i in range(3)]
     write_hanging_track(paths[1], 1)
-    start = time.monotonic()
-    with TrackReader(Limits(seconds=0.5)) as reader:
+    with TrackReader(Limits(seconds=2)) as reader:
         first, hung, last = reader.read(paths)
-    assert str(hung) == "took too long: more than 0.5 s"
+    assert str(hung) == "took too long: more than 2 s"
     assert_same_track(first, read_track(paths[0]))
     assert_same_track(last, read_track(paths[2]))
-    assert time.monotonic() - start < 10
 
 
 def test_a_file_that_kills_the_parser_is_one_rejected_file(tmp_path):
@@ -127,5 +125,7 @@ def test_the_process_is_started_again_after_it_was_killed_between_two_calls(tmp_
             assert_same_track(reader.read([path])[0], read_track(path))
             (pid,) = children() - before
             os.kill(pid, signal.SIGKILL)
+            deadline = time.monotonic() + 30
             while "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+                assert time.monotonic() < deadline
                 time.sleep(0.01)

@@ -141,8 +141,8 @@ def test_evaluation_reads_the_centre_without_noise_and_tells_the_true_likelihood
 
 @pytest.mark.parametrize(
     "config",
-    [MLP, MULTITASK, dataclasses.replace(CONFIG, recipe=Recipe(clip_norm=1e9))],
-    ids=["mlp", "multitask", "clip beyond any gradient"],
+    [MLP, MULTITASK],
+    ids=lambda config: config.model,
 )
 def test_what_is_off_changes_no_bit(config):
     """The step with a key is the step without one: nothing is drawn."""

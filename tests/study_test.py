@@ -79,8 +79,9 @@ def make_study(folder: Path) -> Path:
     shown = run(folder).stdout
     assert all(path.read_bytes() == content for path, content in before.items())
     assert "20 configurations x 2 seeds, 40 trainings in 9 runs" in shown
-    assert re.search(r"time: about \d+ s for what is not finished", shown)
-    assert "2 of the runs are finished" in shown
+    assert re.search(r"time: about [\d.]+ (s|min|h) for what is not finished", shown)
+    # The third was under way, and may have come to its end before the signal reached it.
+    assert 2 <= int(re.search(r"(\d) of the runs are finished", shown)[1]) < 9
     write_report(str(folder / "study"), str(folder / "study"))
     return folder / "study"
 

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from experiments.command.console import EpochProgress, make_console
 from experiments.command.interruption import Interruption, Stopped
 from experiments.command.watchdog import Watchdog
-from experiments.running import calls
+from experiments.running import calls, training
 from experiments.running.calls import Pace, Program
 from experiments.running.plan import Part, make_plan
 from experiments.running.predictions import accuracies
@@ -64,7 +65,7 @@ def run(path: Path, calls_before: int | None = None) -> tuple[list[float], list[
     with (
         Workdir(path, {}, {}) as workdir,
         Interruption().postponed() as interruption,
-        Watchdog(60.0, "") as watchdog,
+        Watchdog(0, "") as watchdog,
         Asking(calls_before) as progress,
     ):
         session = Session(settings(*FLAGS), workdir, progress, interruption, watchdog)
@@ -111,6 +112,38 @@ def test_a_signal_in_mid_epoch_saves_every_step_and_the_end_has_the_same_bits(
     assert all(line["seconds"] > 0 for line in after)
     alone, stopped = (last_checkpoint(tmp_path / name)[1] for name in ("alone", "stopped"))
     assert alone == stopped
+
+
+def test_steps_are_saved_inside_an_epoch_once_enough_time_has_passed(
+    tmp_path, one_step_a_call, monkeypatch
+):
+    expected, lines = run(tmp_path / "alone")
+    monkeypatch.setattr(training, "_SECONDS_BETWEEN_SAVES", -1.0)
+    saved, save = [], Checkpoints.save
+    monkeypatch.setattr(
+        Checkpoints, "save", lambda self, step, *rest: (saved.append(step), save(self, step, *rest))
+    )
+    accuracy, after = run(tmp_path / "saved")
+    assert saved == list(range(1, 3 * STEPS + 1))
+    assert accuracy == expected
+    assert without_seconds(after) == without_seconds(lines)
+
+
+def test_a_run_whose_last_checkpoint_is_damaged_goes_on_from_the_one_before(
+    tmp_path, one_step_a_call, capfd
+):
+    expected, lines = run(tmp_path / "alone")
+    with pytest.raises(Stopped):
+        run(tmp_path / "damaged", 2 * STEPS + 5)
+    steps, _ = last_checkpoint(tmp_path / "damaged")
+    arrays = tmp_path / "damaged" / "checkpoints" / "0-0" / str(steps[-1]) / "arrays"
+    shutil.rmtree(arrays)
+    accuracy, after = run(tmp_path / "damaged")
+    shown = " ".join("".join(capfd.readouterr()).split())
+    assert f"checkpoint {steps[-1]} is damaged" in shown
+    assert "set aside, going on from the one before" in shown
+    assert accuracy == expected
+    assert without_seconds(after) == without_seconds(lines)
 
 
 def test_a_chunk_begins_at_a_pace_of_its_own():
