@@ -12,7 +12,7 @@ run: $(VENV)/installed
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest
 
-# The tests of robustness for a quarter of an hour; --minutes, --kills, --bits and --files say how much.
+# The tests of robustness, for at most a quarter of an hour; --minutes, --kills, --bits and --files say how much.
 soak: $(VENV)/installed-test
 	$(BIN)/python -m tests.soak
 

@@ -11,6 +11,7 @@ Once trained (`trained`, `model_file`), models are asked by `predictor`, after `
 the song.
 
 Axes, everywhere: N songs, B batch, T segments, F features, M members, H hidden, K genres, R trials,
-E epochs; C classifiers of a decomposition, D directions, S seeds of one configuration. Arrays of
-another rank than is said raise AssertionError.
+E epochs; C classifiers of a decomposition, D directions, S seeds of one configuration; a docstring
+that needs another letter says what it is. Where ranks are checked, another one than is said raises
+AssertionError.
 """

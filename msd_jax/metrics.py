@@ -8,7 +8,7 @@ from scipy import special
 
 
 class Interval(NamedTuple):
-    """A mean with its 95% interval; low and high are None for fewer than two values."""
+    """A mean (or median) with its 95% interval; None where the function that made it says so."""
 
     mean: float | None
     low: float | None
@@ -62,7 +62,7 @@ def reliability(log_probs: np.ndarray, labels: np.ndarray, num_bins: int = 15) -
       num_bins: C, bins of equal width over confidences 0 to 1.
     """
     confidence = np.exp(log_probs.max(axis=-1).astype(np.float64))
-    bins = np.clip((confidence * num_bins).astype(int), 0, num_bins - 1)
+    bins = np.clip((np.nan_to_num(confidence) * num_bins).astype(int), 0, num_bins - 1)
     counts = np.bincount(bins, minlength=num_bins)
 
     def bin_means(values: np.ndarray) -> np.ndarray:
@@ -77,10 +77,11 @@ def calibration_error(log_probs: np.ndarray, labels: np.ndarray, num_bins: int =
     """Expected calibration error: the mean over songs of |accuracy - confidence| of their bin.
 
     Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks" (ICML 2017), eq. 3.
-    Arguments as in `reliability`.
+    Arguments as in `reliability`; NaN if a song's log-probabilities are.
     """
     bins = reliability(log_probs, labels, num_bins)
-    return float(np.nansum(bins.share * np.abs(bins.accuracy - bins.confidence)))
+    gaps = bins.share * np.abs(bins.accuracy - bins.confidence)
+    return float(gaps[bins.share > 0].sum())
 
 
 def confusion(log_probs: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -18,6 +18,12 @@ def test_likelihood_and_rightness():
     np.testing.assert_allclose(metrics.negative_log_likelihood(both, LABELS), [expected, np.log(2)])
 
 
+def test_scores_that_are_not_numbers_are_no_calibration():
+    broken = LOG_PROBS.copy()
+    broken[0] = np.nan
+    assert np.isnan(metrics.calibration_error(broken, LABELS))
+
+
 def test_calibration_error_by_hand():
     """Half the songs at 0.9 are all right: 0.1 off; half at 0.6 are half right: 0.1 off."""
     assert metrics.calibration_error(LOG_PROBS, LABELS) == pytest.approx(0.1)

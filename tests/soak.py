@@ -188,7 +188,7 @@ def soak_files(rng: random.Random, count: int, end: float) -> list[tuple]:
 
 
 def main() -> None:
-    """All three, in the time given: half of it for kills, a third for bits."""
+    """All three, in the time given: six tenths of it for kills, three for bits."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=15, help="in which all ends, about")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,7 +1,8 @@
 """Claims beyond the report: on its ancestors, on its open question, and on a better recipe.
 
-Each says that one thing gains over another, as the report would have it; that it does not is found
-as "contradicted" (it loses) or "not resolved". Holm's correction is within a family.
+Each but D2 says that one thing gains over another, as the report would have it; that it does not is
+found as "contradicted" (it loses) or "not resolved". D2 says that two gains are equal within 1
+point. Holm's correction is within a family.
 """
 
 from collections.abc import Callable

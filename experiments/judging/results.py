@@ -56,7 +56,7 @@ class Training(NamedTuple):
 
 
 class Results(NamedTuple):
-    """All trainings of one data set and fidelity, by point, fold and seed; T of its songs."""
+    """All trainings of one data set, by point, fold and seed; T of its songs."""
 
     dataset: str
     genre_names: tuple[str, ...]
@@ -98,10 +98,19 @@ def _held_out(log_probs: np.ndarray, labels: np.ndarray) -> HeldOut:
 
 
 def _curves(lines: list[Line]) -> dict[str, np.ndarray]:
-    """Metrics by name, in the order of epochs; None becomes NaN."""
+    """Metrics by name, in the order of epochs; None becomes NaN.
+
+    So does the validation of an epoch that diverged, whose accuracy may look like a number: NaN
+    scores are taken for genre 0.
+    """
     lines = sorted(lines, key=lambda line: line["epoch"])
     names = [n for n in lines[0] if n.startswith(("train_", "valid_")) or n == "seconds"]
-    return {name: np.array([line[name] for line in lines], float) for name in names}
+    curves = {name: np.array([line[name] for line in lines], float) for name in names}
+    diverged = np.array([line["diverged"] for line in lines], bool)
+    return {
+        name: np.where(diverged & name.startswith("valid_"), np.nan, values)
+        for name, values in curves.items()
+    }
 
 
 def _key(line: Line) -> tuple:

@@ -188,7 +188,7 @@ def reported_others() -> list[dict[str, str]]:
 
 
 class Reported(NamedTuple):
-    """The report's own numbers on one data set, as one seed; the methods of `Measured`."""
+    """The report's own numbers on one data set, as one seed; of `Measured` what effects use."""
 
     dataset: str
     grid: Grid = make_grid("report", "text", "msd10")

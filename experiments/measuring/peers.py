@@ -58,8 +58,8 @@ class Contender(NamedTuple):
 
     what: its name; trials: models trained at once, None for a limit; songs: that one call of `run`
     trains, over all of them; compile_seconds and peak_bytes where they are known; layers: of what
-    trains, so that deeper networks are credited with their operations; share: of its songs'
-    segments that it reads.
+    trains, so that deeper networks are credited with their operations; share: of the
+    products over whole songs in such layers, what it computes.
     """
 
     what: str

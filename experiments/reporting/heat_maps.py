@@ -33,7 +33,10 @@ class HeatMap(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """values of the seeds in % (or seconds), their interval, the report's value by data set."""
+    """interval of the seeds' values in %, or of the epochs' in seconds, and how many they are.
+
+    reported: the report's value by data set.
+    """
 
     row: str
     column: str
@@ -60,7 +63,7 @@ def _widths(grid: Grid, make: Callable[[Grid, int, float], Point], values: Seque
 
 
 def heat_maps(grid: Grid) -> list[HeatMap]:
-    """Of figures 2a (and 4), 2b (and 4), 6 and 10."""
+    """Of figures 2a (and 4), 2b (and 4), 6 (and 8) and 10."""
     l2s = sorted({*grid.l2s, *grid.more_l2s})
     betas = sorted({0.0, *grid.betas, *grid.more_betas})
     snippets = sorted({*grid.snippets, *grid.more_snippets})

@@ -200,18 +200,18 @@ def train_part(session: Session, program: Program, part: Part, name: str) -> Tra
 
 
 def predict_part(
-    session: Session, program: Program, test: Songs, states: TrainState, size: int
+    session: Session, program: Program, songs: Songs, states: TrainState, size: int
 ) -> Predictions:
-    """What the R trials of a part say of the test songs, at each rule's best epoch.
+    """What the R trials of a part say of songs held out, at each rule's best epoch.
 
     Raises:
       Stopped: after a signal; it is done anew when the run goes on.
     """
     batches = []
-    for batch in predict_batches(program.config, program.layout, states, test, size):
+    for batch in predict_batches(program.config, program.layout, states, songs, size):
         if _is_asked(session):
             raise Stopped
         session.watchdog.beat()
         batches.append(batch)
     log_probs = {rule: np.concatenate([b[rule] for b in batches], axis=1) for rule in batches[0]}
-    return Predictions(log_probs, np.asarray(test.labels))
+    return Predictions(log_probs, np.asarray(songs.labels))

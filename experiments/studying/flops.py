@@ -33,7 +33,7 @@ def flops_per_song(
 
     Args:
       point: what is trained.
-      num_segments: T, or those of a crop.
+      num_segments: T of a song; a crop of the point takes its place.
       num_features: F.
       num_genres: K, which says how many classifiers a decomposition has; MSD10's by default.
     """
