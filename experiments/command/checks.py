@@ -6,6 +6,8 @@ from typing import Any
 
 _NAMES = ("num_hidden", "num_snippets", "learning_rate", "l2", "beta", "alpha")
 _NEW_NAMES = ("alpha_binary",)  # that summaries of older programs have not
+# What tells the grid points of a run apart, in the order that they are named.
+POINT_NAMES = (*_NAMES, *_NEW_NAMES)
 _LARGEST = 2**63
 
 

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-_VARYING = ("num_hidden", "num_snippets", "learning_rate", "l2", "beta", "alpha", "alpha_binary")
+from experiments.command.checks import POINT_NAMES
+
 _SECONDS_BETWEEN_LINES = 2.0
 _SECONDS_BETWEEN_LINES_INSIDE_AN_EPOCH = 30.0
 _WEIGHT_OF_EXPECTED = 0.1
@@ -128,7 +129,7 @@ def _percent(interval: dict[str, float | None] | None) -> str:
 def closing_table(summary: dict[str, Any]) -> Table:
     """One row a grid point: mean over seeds and 95% interval, in percent."""
     points = summary["points"]
-    varying = [name for name in _VARYING if len({point.get(name) for point in points}) > 1]
+    varying = [name for name in POINT_NAMES if len({point.get(name) for point in points}) > 1]
     any_diverged = any(point["num_diverged"] for point in points)
     table = Table(title=f"{summary['model']} on {summary['dataset']}: accuracy in %, 95% interval")
     for name in (*varying, "seeds", "peak valid", "test", *["diverged"][: int(any_diverged)]):

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from experiments.command.checks import POINT_NAMES
 from experiments.running.predictions import Predictions, accuracies
 from msd_jax.metrics import mean_interval
 from msd_jax.seed_ensembles import SEED_RULES, Worth, worth
 
 Line = dict[str, Any]
-_POINT = ("num_hidden", "num_snippets", "learning_rate", "l2", "beta", "alpha", "alpha_binary")
 SUMMARISED = ("peak_valid_accuracy", "test_accuracy")
 
 
@@ -45,7 +45,7 @@ def _by_point(runs: Sequence[Line]) -> dict[tuple, list[int]]:
     """The places of each grid point's runs."""
     places = defaultdict(list)
     for place, run in enumerate(runs):
-        places[tuple(run[name] for name in _POINT)].append(place)
+        places[tuple(run[name] for name in POINT_NAMES)].append(place)
     return places
 
 
@@ -54,7 +54,7 @@ def grid_points(runs: Sequence[Line]) -> list[Line]:
     points = []
     for point, places in _by_point(runs).items():
         members = [runs[place] for place in places]
-        row: Line = dict(zip(_POINT, point, strict=True))
+        row: Line = dict(zip(POINT_NAMES, point, strict=True))
         row["num_seeds"] = len(members)
         row["num_diverged"] = sum(run["diverged"] is not None for run in members)
         for measure in SUMMARISED:

@@ -17,16 +17,7 @@ from msd_jax.errors import InputError
 
 Line = dict[str, Any]
 # What tells the trials of a run apart in its lines of metrics, in the order that they are named.
-TRIAL_NAMES = (
-    "num_hidden",
-    "num_snippets",
-    "learning_rate",
-    "l2",
-    "beta",
-    "alpha",
-    "alpha_binary",
-    "seed",
-)
+TRIAL_NAMES = (*checks.POINT_NAMES, "seed")
 _AFRESH = "start afresh in another --workdir"
 
 
