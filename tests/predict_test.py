@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,13 +13,12 @@ from experiments.asking import answers
 from experiments.asking.chosen_model import load_chosen
 from experiments.asking.questions import Answers, ask, hear_files, hear_split
 from experiments.running.model_choice import Choice
-from experiments.running.trained_run import find_normaliser, load_run
-from msd_jax.dataset import Dataset, load_dataset
+from experiments.running.trained_run import load_run
+from msd_jax.dataset import load_dataset
 from msd_jax.errors import InputError
 from msd_jax.trained import of_seed
 from tests.real_data import REAL_DATA, needs_real_data
 from tests.run_test import read_json, run
-from tests.small import make_songs
 from tests.untrusted_files import make_segments
 
 ROOT = Path(__file__).parents[1]
@@ -71,21 +69,6 @@ def test_a_run_takes_along_what_its_songs_mean(msd_run, gtzan_run):
     assert (songs["num_segments"], songs["num_features"]) == (100, 25)
     assert songs["genre_names"] == ["Rap", "Pop_Rock", "RnB"]
     np.testing.assert_allclose(songs["input_std"], np.ones(25), atol=5e-3)  # standardised
-
-
-def test_a_normaliser_beside_the_songs_that_is_not_theirs_stops_the_run(tmp_path):
-    songs = make_songs(6)
-    dataset = Dataset("tiny", songs, songs, None, ("a", "b", "c"))
-    asked = SimpleNamespace(dataset="tiny", data_dir=str(tmp_path))
-    assert find_normaliser(asked, dataset) is None
-    shutil.copyfile(NORMALISER, tmp_path / "tiny-normaliser.npz")
-    with pytest.raises(
-        InputError, match=r"of songs of T x F = \(100, 25\), but these are \(6, 3\)"
-    ):
-        find_normaliser(asked, dataset)
-    (tmp_path / "tiny-normaliser.npz").write_bytes(b"PK")
-    with pytest.raises(InputError, match="not a readable npz file"):
-        find_normaliser(asked, dataset)
 
 
 def test_raw_songs_are_heard_as_the_model_heard_them_in_training(msd_run):
@@ -284,30 +267,3 @@ def test_a_model_file_says_the_same_without_orbax(msd_run, tmp_path):
         np.testing.assert_allclose(list(line["probabilities"].values()), probs, atol=1e-6)
         for said, wanted in zip(line["snippets"], snippets, strict=True):
             np.testing.assert_allclose(list(said.values()), wanted, atol=1e-6)
-
-
-def test_a_run_folder_that_is_damaged_or_older_is_told_in_one_line(msd_run, tmp_path):
-    config = read_json(msd_run / "config.json")
-    songs = config["songs"]
-    older = {key: value for key, value in config.items() if key != "songs"}
-    for content, message in (
-        ("{", "damaged, not JSON"),
-        ("[]", "files do not fit together"),
-        (json.dumps(older), "of an older program"),
-        (json.dumps({**config, "flags": {}}), "files do not fit together"),
-        (json.dumps({**config, "songs": {**songs, "num_features": 24}}), "fit together"),
-    ):
-        (tmp_path / "config.json").write_text(content)
-        with pytest.raises(InputError, match=message) as caught:
-            load_run(tmp_path, Choice())
-        assert "\n" not in str(caught.value)
-        if message == "of an older program":
-            shutil.copytree(msd_run / "checkpoints", tmp_path / "checkpoints")
-            shutil.copyfile(msd_run / "decisions.json", tmp_path / "decisions.json")
-
-
-def test_a_run_without_a_checkpoint_is_told_in_one_line(msd_run, tmp_path):
-    for name in ("config.json", "decisions.json"):
-        shutil.copyfile(msd_run / name, tmp_path / name)
-    with pytest.raises(InputError, match=r"checkpoints/0-0: no checkpoint yet: let the run go on"):
-        load_run(tmp_path, Choice())

@@ -136,7 +136,7 @@ def test_processes_that_were_given_different_flags_end_before_anything_is_writte
     told = "process 1 was given another seed than process 0: give all the same"
     assert any(told in error for _, _, error in ended), ended
     assert all(len(error.splitlines()) <= 1 for _, _, error in ended), ended
-    assert not (tmp_path / "run" / "config.json").exists()
+    assert not (tmp_path / "run").exists()
 
 
 GUARDED = """

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.judging.results import _curves
+from experiments.judging.results import curves_of
 from experiments.running.predictions import Predictions
 from experiments.running.summary import grid_points, pooled_seeds, summarise, trial_result
 from msd_jax.metrics import mean_interval
@@ -44,7 +44,7 @@ def test_a_diverged_trial_keeps_what_it_reached_before():
 def test_a_validation_that_diverged_is_no_epoch_for_the_report_either():
     """Its loss is null, but its accuracy is a number: NaN scores are taken for genre 0."""
     lines = [line(1, 0.3), line(2, 0.4), line(3, 0.45, diverged=True)]
-    curves = _curves(lines)
+    curves = curves_of(lines)
     result = trial_result(TRIAL, lines, 0.25)
     assert (result["final_valid_accuracy"], result["peak_epoch"]) == (0.4, 2)
     np.testing.assert_array_equal(curves["valid_accuracy"], [0.3, 0.4, np.nan])

@@ -97,7 +97,7 @@ def _held_out(log_probs: np.ndarray, labels: np.ndarray) -> HeldOut:
     )
 
 
-def _curves(lines: list[Line]) -> dict[str, np.ndarray]:
+def curves_of(lines: list[Line]) -> dict[str, np.ndarray]:
     """Metrics by name, in the order of epochs; None becomes NaN.
 
     So does the validation of an epoch that diverged, whose accuracy may look like a number: NaN
@@ -153,7 +153,7 @@ def _load_run(workdir: Path) -> tuple[Line, Line, list[Training]]:
             flags["secondary"], run["alpha"], flags["head"], options_from({**flags, **run}),
         )  # fmt: skip
         held_out = {rule: _held_out(x[index], labels) for rule, x in log_probs.items()}
-        curves = _curves(lines[_key(run)])
+        curves = curves_of(lines[_key(run)])
         finite = curves["valid_accuracy"][np.isfinite(curves["valid_accuracy"])]
         if run["final_valid_accuracy"] != (finite[-1] if len(finite) else None):
             raise ValueError(f"metrics.jsonl lacks epochs of seed {run['seed']}")
